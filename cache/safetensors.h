@@ -1,0 +1,34 @@
+// safetensors: 8-byte little-endian header length, JSON header, raw little-endian data. We write F32 and I64.
+// Readers check that every tensor lies inside the file, does not overlap and has the size its shape says; a
+// file written by us also carries "digest" (XXH64 of the data) in __metadata__, which is verified.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+
+typedef enum SafeType { SAFE_F32, SAFE_I64, SAFE_I32, SAFE_I16 } SafeType;
+
+typedef struct SafeTensor {
+    const char *name;
+    SafeType type;
+    int n_dims;
+    int64_t dim[8];
+    int64_t n_elements;
+    const void *data; // reader: into the mapped file, maybe unaligned for I64
+} SafeTensor;
+
+typedef struct SafeReader SafeReader;
+SafeReader *safe_open(const char *path, Error *error);
+void safe_close(SafeReader *reader);
+int64_t safe_count(const SafeReader *reader);
+const SafeTensor *safe_at(const SafeReader *reader, int64_t index);      // in the header's order
+const SafeTensor *safe_find(const SafeReader *reader, const char *name); // NULL: not there
+const char *safe_metadata(const SafeReader *reader, const char *key);    // NULL: not there
+
+typedef struct SafeMetadata {
+    const char *key, *value;
+} SafeMetadata;
+
+// Publishes atomically. Tensors are written in the given order.
+int safe_publish(const char *path, const SafeTensor *tensors, int64_t n_tensors, const SafeMetadata *metadata,
+                 int64_t n_metadata, Error *error);

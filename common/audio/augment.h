@@ -1,0 +1,25 @@
+// Augmentation of one crop: one of {none, reverberation, noise, music, babble}, drawn from the caller's
+// stream. Sources are given folders (MUSAN-like, room responses) or made: coloured noise, synthetic rooms
+// (image-source or exponentially decaying noise), babble from the training corpus itself through a callback.
+#pragma once
+#include <stdint.h>
+#include "base/error.h"
+#include "base/rng.h"
+
+// Fills `samples` with `n` samples of some other utterance, chosen with rng. Returns 0, or -1 with an error.
+typedef int (*AugmentSource)(void *context, Rng *rng, float *samples, int64_t n, Error *error);
+
+typedef struct AugmentOptions {
+    double probability;       // that anything is done at all
+    const char *noise_folder; // NULL: synthetic noise
+    const char *rir_folder;   // NULL: synthetic rooms
+    AugmentSource babble;     // NULL: no babble
+    void *babble_context;
+} AugmentOptions;
+
+typedef struct Augmenter Augmenter; // read-only after creation: shared by threads
+
+Augmenter *augmenter_create(const AugmentOptions *options, uint64_t seed, Error *error);
+void augmenter_destroy(Augmenter *augmenter);
+// In place; the length stays. SNRs as in FIELD.md section 3.
+int augmenter_apply(const Augmenter *augmenter, Rng *rng, float *samples, int64_t n_samples, Error *error);

@@ -1,0 +1,20 @@
+// Small file helpers. Paths are bytes; results are new strings, freed with mem_free().
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+
+char *path_join(const char *folder, const char *name);
+char *path_folder(const char *path);     // "a/b.c" -> "a"; "b" -> "."
+const char *path_name(const char *path); // "a/b.c" -> "b.c", inside the argument
+bool file_exists(const char *path);
+bool folder_exists(const char *path);
+int folder_create(const char *path, Error *error);                           // like mkdir -p
+int file_read(const char *path, char **data, size_t *n_bytes, Error *error); // adds a NUL behind the data
+int file_digest(const char *path, char hex[17], Error *error);               // XXH64 of the content
+int folder_walk(const char *folder, char ***paths, int64_t *n_paths,
+                Error *error); // recursive, files only,
+                               // relative paths in the C locale's order; follows links, refuses loops
+void strings_free(char **strings, int64_t n);
+double clock_seconds(void); // monotonic wall clock

@@ -1,0 +1,25 @@
+// Heap memory. Sizes are count x size with an overflow check; blocks are 64-byte aligned (one cache line, one
+// AVX-512 register) and come from malloc's heap, so mem_free() is the only way back.
+//
+// mem_alloc() and friends never return NULL: small allocations that fail end the program with one line and
+// exit status 1, which is safe because artefacts are only ever published whole. Large, planned blocks
+// (anything that grows with the corpus) use mem_try_alloc(), which reports.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+
+void *mem_alloc(size_t count, size_t size);             // uninitialised
+void *mem_zero(size_t count, size_t size);              // zeroed
+void *mem_grow(void *block, size_t count, size_t size); // realloc; block may be NULL
+char *mem_strdup(const char *text);
+char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2))); // a new string
+void mem_free(void *block);                                                      // NULL is fine
+
+// Returns NULL with a sentence that says how many bytes `purpose` wanted.
+void *mem_try_alloc(size_t count, size_t size, const char *purpose, Error *error);
+
+// For tests: the n-th allocation from now fails (1 = the next one); 0 switches it off.
+void mem_fail_at(int64_t n);
+
+size_t mem_peak_bytes(void); // the process's peak resident memory so far

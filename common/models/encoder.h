@@ -1,0 +1,45 @@
+// An encoder turns audio into one embedding per utterance. Encoders are chosen by name from one table
+// (encoder.c); adding one is a file and a row. An architecture is a JSON object, {"encoder": "ecapa",
+// "channels": 512, ...}: it is what checkpoints carry in their metadata and what stages make from their
+// options. Absent keys take the defaults of the encoder's own header; unknown keys are an error.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <cjson/cJSON.h>
+#include "base/error.h"
+#include "base/rng.h"
+#include "nn/parameters.h"
+#include "tensor/tape.h"
+
+typedef enum EncoderInput {
+    ENCODER_FBANK,   // [B, frames, 80], mean-normalised log-mel
+    ENCODER_WAVEFORM // [B, samples], in [-1, 1)
+} EncoderInput;
+
+typedef struct Encoder Encoder;
+
+typedef struct ForwardMode {
+    bool training; // batch statistics, dropout
+    Rng rng;       // for dropout and layer drop
+} ForwardMode;
+
+typedef struct EncoderKind {
+    const char *name;
+    EncoderInput input;
+    Encoder *(*create)(const cJSON *architecture, Parameters *parameters, Error *error);
+    void (*destroy)(Encoder *encoder);
+    Tensor *(*forward)(Encoder *encoder, Tape *tape, Tensor *input,
+                       const ForwardMode *mode); // [B, embedding_dim]
+} EncoderKind;
+
+struct Encoder { // the first member of every encoder
+    const EncoderKind *kind;
+    int64_t embedding_dim;
+    int64_t min_input; // the shortest input (frames or samples) that gives an embedding
+};
+
+// Declares the parameters under their reference names; the caller allocates afterwards.
+Encoder *encoder_create(const cJSON *architecture, Parameters *parameters, Error *error);
+void encoder_destroy(Encoder *encoder);
+Tensor *encoder_forward(Encoder *encoder, Tape *tape, Tensor *input, const ForwardMode *mode);
+const char *encoder_names(void); // "ecapa, wavlm"
