@@ -1,0 +1,135 @@
+# The rules that write to WORK; included by Makefile.pipeline once the goals are known. Every round asked for
+# gets explicit rules, so any N works.
+
+# ---- what a stage is told ------------------------------------------------------------------------------------
+
+# keys SECTION: a section of the preset as `key=value` words. Keys of [finetune] reach the stage through
+# --config; those of [finetune iter2] hold in round 2 only and are passed with --set.
+keys = $(shell awk -v section='$(1)' -f $(source)/pipelines/keys.awk $(config))
+
+pipeline_keys  := $(call keys,pipeline)
+init           := $(or $(INIT),$(patsubst init=%,%,$(filter init=%,$(pipeline_keys))),none)
+common_options  = --config $(config) --seed $(call seed,$(1)) --threads $(THREADS)
+# The demo corpus is the same whatever the loop's seed.
+seed            = $(if $(filter demo-corpus,$(1)),1,$(SEED))
+augmentation   := $(if $(NOISE),--noise $(NOISE)) $(if $(RIR),--rir $(RIR))
+options_pretrain := $(augmentation)
+options_finetune := $(augmentation)
+launch_pretrain  := $(LAUNCH)
+launch_finetune  := $(LAUNCH)
+
+# ---- when a stage runs ---------------------------------------------------------------------------------------
+
+# forced STAGE,ROUND: FORCE when the user asked for iterN-STAGE, or for a stage of that round before it.
+forced = $(if $(filter $(addprefix $(2)-,$(upto_$(1))),$(goals)),FORCE)
+upto_pretrain := pretrain
+upto_finetune := finetune
+upto_extract  := pretrain finetune extract
+upto_cluster  := $(upto_extract) cluster
+upto_evaluate := $(upto_cluster) evaluate
+
+# recipe STAGE,ROUND,OPTIONS: all that decides a stage's bytes, but for the content of its inputs and the threads.
+recipe = $(strip $(1) $(3) --seed $(call seed,$(1)) $(call keys,$(1)) $(if $(2),$(call keys,$(1) $(2))))
+same   = $(and $(findstring x$(1)x,x$(2)x),$(findstring x$(2)x,x$(1)x))
+# stale FILE,RECIPE: FORCE unless FILE holds RECIPE.
+stale  = $(if $(call same,$(strip $(file <$(1))),$(2)),,FORCE)
+
+# stage_rule OUTPUTS,STAGE,ROUND,INPUTS,OPTIONS,ORDER,MARK: one run of voxloop-STAGE. The first output names
+# the recipe's file. ROUND is iterN, or empty outside the rounds; MARK is text that makes the recipe stale when
+# it changes without being an option.
+define stage_rule
+$(1) &: $(4) $(call forced,$(2),$(3)) $(call stale,$(call beside,$(1),recipe),$(call recipe,$(2),$(3),$(5) $(7))) \
+    | $(built) $(6)
+	$(if $(dry),,@mkdir -p $(dir $(firstword $(1))))
+	$$(Q)$(strip $(launch_$(2)) $(BIN)/voxloop-$(2) $(5) $(options_$(2)) $(call common_options,$(2)) \
+	  $(if $(3),$(addprefix --set ,$(call keys,$(2) $(3)))))
+	$(if $(dry),,@printf '%s\n' '$(call recipe,$(2),$(3),$(5) $(7))' >$(call beside,$(1),recipe))
+.PRECIOUS: $(1)
+endef
+beside = $(dir $(firstword $(1))).$(notdir $(firstword $(1))).$(2)
+
+# digest FILE: the name of its digest. digest_rule FILE: writes it, only when the content changed.
+digest = $(call beside,$(1),digest)
+define digest_rule
+$(call digest,$(1)): $(1)
+	$(if $(dry),,@b2sum <$$< >$$@.new && { cmp -s $$@.new $$@ && rm $$@.new || mv $$@.new $$@; })
+endef
+
+# ---- the corpora ---------------------------------------------------------------------------------------------
+
+demo := $(if $(DATA),,$(WORK)/demo)
+ifneq ($(demo),)
+  $(eval $(call stage_rule,$(demo)/corpus.tsv,demo-corpus,,,--out $(demo)))
+  $(eval $(call digest_rule,$(demo)/corpus.tsv))
+endif
+train_audio := $(or $(DATA),$(demo)/train)
+test_audio  := $(or $(TEST),$(if $(demo),$(demo)/test))
+trials      := $(or $(TRIALS),$(if $(TEST),,$(if $(demo),$(demo)/test.trials)))
+truth       := $(or $(TRUTH),$(if $(demo),$(demo)/train.utt2spk))
+
+in_demo = $(and $(demo),$(filter $(demo)/%,$(1)))
+# made FILE: what to depend on for FILE: the demo corpus as a whole for its parts, nothing for a folder (its
+# listing stands in the recipe), the file itself otherwise.
+made    = $(if $(call in_demo,$(1)),$(call digest,$(demo)/corpus.tsv),$(if $(wildcard $(1)/.),,$(1)))
+# listing PATH: digest of a folder's file names, sizes and times: new or changed recordings are seen.
+listing = $(if $(call in_demo,$(1)),,listing=$(shell \
+  find -L $(1) -type f -printf '%P %s %T@\n' 2>/dev/null | LC_ALL=C sort | b2sum | cut -c 1-16))
+
+prepare_rule = $(call stage_rule,$(2)/utts.tsv,prepare,,$(call made,$(1)),--audio $(1) --out $(2),,$(call listing,$(1)))
+$(eval $(call prepare_rule,$(train_audio),$(WORK)/audio))
+$(if $(test_audio),$(eval $(call prepare_rule,$(test_audio),$(WORK)/test)))
+
+# ---- the rounds ----------------------------------------------------------------------------------------------
+
+# What finetune starts from: given weights, or init = pretrain (iter0's encoder), previous, none.
+start_pretrain = $(WORK)/iter0/model.safetensors
+start_previous = $(2)/model.safetensors
+start_none     =
+$(if $(filter none pretrain previous,$(init)),,$(error INIT=$(init) is not known; it is none, pretrain or previous))
+start = $(or $(WAVLM),$(start_$(init)))
+
+evaluated      := $(if $(test_audio),test-embeddings,embeddings).tar.zst
+evaluate_audio := $(WORK)/$(if $(test_audio),test,audio)
+evaluate_trials := $(if $(trials),--trials $(trials),--label-free)
+
+# round_rules FOLDER,PREVIOUS,ROUND: PREVIOUS is empty in round 0.
+define round_rules
+$(if $(2),$(call finetune_rule,$(1),$(2),$(3)),$(call pretrain_rule,$(1),,$(3)))
+$(call digest_rule,$(1)/model.safetensors)
+$(call extract_rule,$(1),$(WORK)/audio,embeddings.tar.zst,$(3))
+$(call digest_rule,$(1)/embeddings.tar.zst)
+$(if $(test_audio),$(call extract_rule,$(1),$(WORK)/test,test-embeddings.tar.zst,$(3)))
+$(if $(test_audio),$(call digest_rule,$(1)/test-embeddings.tar.zst))
+$(call cluster_rule,$(1),$(2),$(3))
+$(call digest_rule,$(1)/labels.tar.zst)
+$(call evaluate_rule,$(1),,$(3))
+$(3): $(1)/clusters.json $(1)/eval.json
+	$$(Q)$(BIN)/voxloop-report --work $(WORK) --line $(patsubst iter%,%,$(3))
+$(filter $(3)-%,$(goals)): $(3)
+endef
+
+pretrain_rule = $(call stage_rule,$(1)/model.safetensors,pretrain,$(3),$(WORK)/audio/utts.tsv,\
+  --audio $(WORK)/audio --out $(1)/model.safetensors)
+finetune_rule = $(call stage_rule,$(1)/model.safetensors,finetune,$(3),\
+  $(WORK)/audio/utts.tsv $(call digest,$(2)/labels.tar.zst) $(if $(WAVLM),$(WAVLM),$(if $(start),$(call digest,$(start)))),\
+  --audio $(WORK)/audio --labels $(2)/labels.tar.zst $(addprefix --init ,$(start)) --out $(1)/model.safetensors,$(notdir $(2)))
+extract_rule  = $(call stage_rule,$(1)/$(3),extract,$(4),$(2)/utts.tsv $(call digest,$(1)/model.safetensors),\
+  --audio $(2) --model $(1)/model.safetensors --out $(1)/$(3))
+cluster_rule  = $(call stage_rule,$(1)/labels.tar.zst $(1)/clusters.json,cluster,$(3),\
+  $(call digest,$(1)/embeddings.tar.zst) $(if $(2),$(call digest,$(2)/labels.tar.zst)) $(if $(truth),$(call made,$(truth))),\
+  --embeddings $(1)/embeddings.tar.zst --out $(1)/labels.tar.zst --report $(1)/clusters.json \
+  $(if $(2),--previous $(2)/labels.tar.zst) $(addprefix --truth ,$(truth)))
+evaluate_rule = $(call stage_rule,$(1)/eval.json $(1)/scores.txt,evaluate,$(3),\
+  $(call digest,$(1)/$(evaluated)) $(if $(trials),$(call made,$(trials))),\
+  --embeddings $(1)/$(evaluated) --audio $(evaluate_audio) $(evaluate_trials) \
+  --scores $(1)/scores.txt --report $(1)/eval.json)
+
+before = $(patsubst %,$(WORK)/iter%,$(filter-out -1,$(shell echo $$(($(1)-1)))))
+$(foreach n,$(rounds),$(eval $(call round_rules,$(WORK)/iter$(n),$(call before,$(n)),iter$(n))))
+
+report: | $(round_goals) $(built)
+	$(Q)$(BIN)/voxloop-report --work $(WORK) --out $(WORK)/report.html
+
+clean:
+	rm -rf $(addprefix $(WORK)/,audio test demo report.html .lock) $(wildcard $(WORK)/iter[0-9]*)
+	@rmdir --ignore-fail-on-non-empty $(WORK)
