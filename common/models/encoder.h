@@ -25,7 +25,6 @@ typedef struct ForwardMode {
 
 typedef struct EncoderKind {
     const char *name;
-    EncoderInput input;
     Encoder *(*create)(const cJSON *architecture, Parameters *parameters, Error *error);
     void (*destroy)(Encoder *encoder);
     Tensor *(*forward)(Encoder *encoder, Tape *tape, Tensor *input,
@@ -34,6 +33,7 @@ typedef struct EncoderKind {
 
 struct Encoder { // the first member of every encoder
     const EncoderKind *kind;
+    EncoderInput input; // set by create: an encoder kind may offer several front ends
     int64_t embedding_dim;
     int64_t min_input; // the shortest input (frames or samples) that gives an embedding
 };
