@@ -1,6 +1,7 @@
 // safetensors: 8-byte little-endian header length, JSON header, raw little-endian data. We write F32 and I64.
 // Readers check that every tensor lies inside the file, does not overlap and has the size its shape says; a
-// file written by us also carries "digest" (XXH64 of the data) in __metadata__, which is verified.
+// file written by us also carries "digest" (XXH64 of the whole file with the digest's own digits as zeros)
+// and "writer" in __metadata__, which are verified. Headers are bounded by 100 MiB, names must be unique.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -14,7 +15,7 @@ typedef struct SafeTensor {
     int n_dims;
     int64_t dim[8];
     int64_t n_elements;
-    const void *data; // reader: into the mapped file, maybe unaligned for I64
+    const void *data; // reader: aligned, valid until safe_close()
 } SafeTensor;
 
 typedef struct SafeReader SafeReader;
