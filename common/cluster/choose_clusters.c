@@ -1,0 +1,165 @@
+#include "cluster/choose_clusters.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/interrupt.h"
+#include "base/memory.h"
+#include "cluster/quality.h"
+
+enum { GRID = 24, MOST_ROWS = 64 };
+static const double FINE_STEP = 1.02;
+
+typedef struct Sweeper {
+    const Dendrogram *dendrogram;
+    const float *rows; // [n, dim]
+    int64_t n, dim;
+    const int64_t *point_of; // [n] or NULL
+    int64_t n_sample;
+    int64_t *point_labels; // [n_points]
+    int64_t *labels;       // [n]
+    Sweep *sweep;
+} Sweeper;
+
+static int compare_int64(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    return compare_int64(&((const SweepRow *)a)->n_clusters, &((const SweepRow *)b)->n_clusters);
+}
+
+static void describe_sizes(const Sweeper *s, SweepRow *row)
+{
+    int64_t k = row->n_clusters, *sizes = mem_alloc((size_t)k, sizeof(int64_t));
+    cluster_sizes(s->labels, s->n, k, sizes);
+    qsort(sizes, (size_t)k, sizeof(int64_t), compare_int64);
+    row->singletons = count_singletons(sizes, k);
+    row->smallest = sizes[0];
+    row->median = sizes[k / 2];
+    row->largest = sizes[k - 1];
+    mem_free(sizes);
+}
+
+static bool is_tried(const Sweep *sweep, int64_t n_clusters)
+{
+    for (int64_t i = 0; i < sweep->n_rows; i++)
+        if (sweep->rows[i].n_clusters == n_clusters)
+            return true;
+    return false;
+}
+
+static int try_count(Sweeper *s, int64_t n_clusters, Error *error)
+{
+    Sweep *sweep = s->sweep;
+    if (sweep->n_rows == MOST_ROWS || is_tried(sweep, n_clusters))
+        return 0;
+    if (interrupt_requested())
+        return interrupt_fail(error);
+    dendrogram_cut(s->dendrogram, n_clusters, s->point_labels);
+    for (int64_t i = 0; i < s->n; i++)
+        s->labels[i] = s->point_labels[s->point_of ? s->point_of[i] : i];
+    SweepRow row = {.n_clusters = n_clusters};
+    if (silhouette_measure(s->rows, s->n, s->dim, s->labels, n_clusters, s->n_sample, &row.silhouette,
+                           error) < 0)
+        return -1;
+    describe_sizes(s, &row);
+    row.height = dendrogram_height(s->dendrogram, n_clusters);
+    double before =
+        n_clusters < s->dendrogram->n_points ? dendrogram_height(s->dendrogram, n_clusters + 1) : 0;
+    row.gap = before > 0 ? row.height / before - 1 : 0;
+    sweep->rows[sweep->n_rows++] = row;
+    return 0;
+}
+
+static int64_t best_row(const Sweep *sweep)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < sweep->n_rows; i++)
+        if (sweep->rows[i].silhouette > sweep->rows[best].silhouette)
+            best = i;
+    return best;
+}
+
+// Tries the geometric middles on both sides of the best until its neighbours are FINE_STEP away.
+static int refine(Sweeper *s, Error *error)
+{
+    Sweep *sweep = s->sweep;
+    for (int64_t tried = -1; tried != sweep->n_rows;) {
+        tried = sweep->n_rows;
+        qsort(sweep->rows, (size_t)sweep->n_rows, sizeof(SweepRow), compare_rows);
+        int64_t best = best_row(sweep), counts[2] = {0, 0};
+        for (int side = 0; side < 2; side++) {
+            int64_t other = best + (side ? 1 : -1);
+            if (other < 0 || other >= sweep->n_rows)
+                continue;
+            double a = (double)sweep->rows[best].n_clusters, b = (double)sweep->rows[other].n_clusters;
+            if (fmax(a, b) / fmin(a, b) > FINE_STEP)
+                counts[side] = (int64_t)llround(sqrt(a * b));
+        }
+        for (int side = 0; side < 2; side++)
+            if (counts[side] > 0 && try_count(s, counts[side], error) < 0)
+                return -1;
+    }
+    return 0;
+}
+
+static void conclude(Sweep *sweep)
+{
+    int64_t best = best_row(sweep);
+    SweepRow *row = &sweep->rows[best];
+    row->chosen = true;
+    sweep->n_clusters = row->n_clusters;
+    int64_t low = best, high = best; // as good but for 1 %
+    while (low > 0 && sweep->rows[low - 1].silhouette >= 0.99 * row->silhouette)
+        low--;
+    while (high + 1 < sweep->n_rows && sweep->rows[high + 1].silhouette >= 0.99 * row->silhouette)
+        high++;
+    snprintf(sweep->reason, sizeof sweep->reason,
+             "%lld clusters have the largest silhouette (%.4f, cosine distance) of %lld counts tried; %lld "
+             "to %lld are "
+             "within 1 %% of it",
+             (long long)row->n_clusters, row->silhouette, (long long)sweep->n_rows,
+             (long long)sweep->rows[low].n_clusters, (long long)sweep->rows[high].n_clusters);
+}
+
+static int sweep_grid(Sweeper *s, Error *error)
+{
+    double low = 2, high = (double)s->dendrogram->n_points;
+    for (int i = 0; i < GRID; i++)
+        if (try_count(s, (int64_t)llround(low * pow(high / low, (double)i / (GRID - 1))), error) < 0)
+            return -1;
+    return refine(s, error);
+}
+
+int choose_clusters(const Dendrogram *dendrogram, const float *rows, int64_t n, int64_t dim,
+                    const int64_t *point_of, int64_t n_sample, Sweep *sweep, Error *error)
+{
+    if (dendrogram->n_points < 3)
+        return error_set(error, "%lld points are too few to choose a cluster number from; say --clusters N",
+                         (long long)dendrogram->n_points);
+    Sweep made = {.rows = mem_zero(MOST_ROWS, sizeof(SweepRow))};
+    Sweeper s = {dendrogram, rows, n, dim, point_of, n_sample, NULL, NULL, &made};
+    s.point_labels = mem_alloc((size_t)dendrogram->n_points, sizeof(int64_t));
+    s.labels = mem_alloc((size_t)n, sizeof(int64_t));
+    int status = sweep_grid(&s, error);
+    mem_free(s.point_labels);
+    mem_free(s.labels);
+    if (status < 0) {
+        sweep_release(&made);
+        return -1;
+    }
+    conclude(&made);
+    *sweep = made;
+    return 0;
+}
+
+void sweep_release(Sweep *sweep)
+{
+    mem_free(sweep->rows);
+    *sweep = (Sweep){0};
+}

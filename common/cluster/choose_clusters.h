@@ -1,0 +1,34 @@
+// How many clusters? A sweep over candidate counts, each a cut of one dendrogram, with what speaks for and
+// against it; the choice and its reason in words.
+//
+// The rule: the largest mean silhouette in cosine distance. A silhouette of a row compares its own cluster
+// (without itself) with the nearest other one: splitting a speaker makes the other half the nearest, merging
+// two makes the own cluster wide, so both lower it. The grid is geometric over the whole range, then refined
+// around the best until neighbours differ by about 2 %.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "cluster/agglomerate.h"
+
+typedef struct SweepRow {
+    int64_t n_clusters;
+    double silhouette;
+    int64_t singletons, smallest, median, largest; // cluster sizes, in samples
+    double height;                                 // the next merge's, a distance
+    double gap;                                    // its ratio to the merge before, minus 1
+    bool chosen;
+} SweepRow;
+
+typedef struct Sweep {
+    SweepRow *rows; // by n_clusters
+    int64_t n_rows;
+    int64_t n_clusters; // the choice
+    char reason[256];
+} Sweep;
+
+// rows [n, dim] of length 1. point_of [n] says which dendrogram point a row belongs to; NULL: row i is point
+// i. n_sample as for silhouette_measure().
+int choose_clusters(const Dendrogram *dendrogram, const float *rows, int64_t n, int64_t dim,
+                    const int64_t *point_of, int64_t n_sample, Sweep *sweep, Error *error);
+void sweep_release(Sweep *sweep);
