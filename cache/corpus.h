@@ -1,5 +1,6 @@
-// An audio folder as `voxloop-prepare` leaves it: audio-00000.tar.zst ... (16 kHz mono PCM16 WAVs) and
-// utts.tsv (utt, shard, samples; sorted by utt in the C locale). Utterances are numbered in that order.
+// An audio folder as voxloop-prepare leaves it: audio-00000.tar.zst ... (members `<utt>.wav`: 16 kHz mono
+// PCM16 behind a 44-byte header) and utts.tsv (a header line, then utt, shard, samples; sorted by utt in the
+// C locale). Utterances are numbered in that order. Read-only after opening, so threads may share it.
 #pragma once
 #include <stdint.h>
 #include "base/error.h"
@@ -8,13 +9,13 @@ enum { CORPUS_RATE_HZ = 16000 };
 
 typedef struct Corpus Corpus;
 
-Corpus *corpus_open(const char *folder, Error *error);
-void corpus_close(Corpus *corpus);
+Corpus *corpus_open(const char *folder, Error *error); // NULL on failure
+void corpus_close(Corpus *corpus);                     // NULL is fine
 int64_t corpus_count(const Corpus *corpus);
 const char *corpus_utt(const Corpus *corpus, int64_t index);
 int64_t corpus_samples(const Corpus *corpus, int64_t index);
 int64_t corpus_find(const Corpus *corpus, const char *utt); // -1: not there
 const char *corpus_digest(const Corpus *corpus);            // of utts.tsv, for provenance
-// Samples [start, start + count) in [-1, 1); thread-safe.
+// Samples [start, start + count) in [-1, 1).
 int corpus_read(const Corpus *corpus, int64_t index, int64_t start, int64_t count, float *samples,
                 Error *error);
