@@ -23,7 +23,8 @@ static bool failure_injected(void)
 static void *aligned(size_t count, size_t size)
 {
     size_t n_bytes;
-    if (failure_injected() || __builtin_mul_overflow(count, size, &n_bytes) || n_bytes > PTRDIFF_MAX - ALIGNMENT)
+    if (failure_injected() || __builtin_mul_overflow(count, size, &n_bytes) ||
+        n_bytes > PTRDIFF_MAX - ALIGNMENT)
         return NULL;
     n_bytes = (n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return aligned_alloc(ALIGNMENT, n_bytes ? n_bytes : ALIGNMENT);
@@ -33,7 +34,8 @@ static void *or_die(void *block, size_t count, size_t size)
 {
     if (block)
         return block;
-    fprintf(stderr, "voxloop: out of memory: wanted %zu x %zu bytes; close other programs or use smaller batches\n",
+    fprintf(stderr,
+            "voxloop: out of memory: wanted %zu x %zu bytes; close other programs or use smaller batches\n",
             count, size);
     exit(1);
 }
@@ -85,7 +87,8 @@ void *mem_try_alloc(size_t count, size_t size, const char *purpose, Error *error
 {
     void *block = aligned(count, size);
     if (!block)
-        error_set(error, "out of memory: %s needs %.1f MiB; use a smaller setting or a machine with more memory",
+        error_set(error,
+                  "out of memory: %s needs %.1f MiB; use a smaller setting or a machine with more memory",
                   purpose, (double)count * (double)size / 1048576.0);
     return block;
 }

@@ -30,10 +30,11 @@ typedef struct Option {
 } Option; // a table ends with {0}
 
 typedef struct Program {
-    const char *name;    // "pretrain": the executable is voxloop-pretrain, the section [pretrain]
-    const char *summary; // one sentence for --help
-    const char *usage;   // "[options] --audio DIR --out FILE"
-    const char *details; // a paragraph under the options, or NULL
+    const char *name;     // "pretrain": the executable is voxloop-pretrain, the section [pretrain]
+    const char *summary;  // one sentence for --help
+    const char *usage;    // "[options] --audio DIR --out FILE"
+    const char *details;  // a paragraph under the options, or NULL
+    const char *operands; // what arguments that are no options are called, e.g. "FILE..."; NULL: refused
     // filled in by program_begin():
     int64_t threads, seed;   // --threads (0: all cores), --seed
     bool quiet;              // --quiet
@@ -41,6 +42,8 @@ typedef struct Program {
     int argc;
     char **argv;
     const Option *options;
+    const char **files; // [n_files], the operands in their order
+    int64_t n_files;
     double start_seconds;
 } Program;
 
@@ -49,8 +52,8 @@ typedef struct Program {
 // threads, BLAS build and instruction set. Texts live until the program ends.
 void program_begin(Program *program, const Option *options, int argc, char **argv);
 
-// The values in force as a JSON object text (for provenance and recipe digests). The caller frees with
-// mem_free.
+// The values in force as a JSON object text (for provenance and recipe digests): the table's options and the
+// seed, without the threads, --quiet and --config. The caller frees with mem_free().
 char *program_options_json(const Program *program);
 
 // Misuse found after parsing (options that contradict each other): prints the line and exits 2.

@@ -4,4 +4,5 @@
 
 void threads_set(int n); // 0: every core this process may use
 int threads_count(void);
-const char *threads_describe(void); // "2 threads, OpenBLAS 0.3.21 (OpenMP, SkylakeX), AVX-512"
+const char *threads_describe(void);  // "2 threads, OpenBLAS 0.3.21 (OpenMP, SkylakeX), AVX-512"
+const char *threads_complaint(void); // NULL, or a sentence: the linked BLAS is not the OpenMP build

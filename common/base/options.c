@@ -1,0 +1,460 @@
+#include "base/options.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options_help.h"
+#include "base/threads.h"
+
+enum { MAX_NAME = 128, MAX_LINE = 4096, N_COMMON = 9 };
+
+// One parse: the program, the options that all programs have, and which of the required ones were given.
+typedef struct Parser {
+    Program *program;
+    Option common[N_COMMON];
+    bool *given; // [options in the program's table]
+} Parser;
+
+// --- The tables ---
+
+static void common_options(Parser *parser)
+{
+    Program *program = parser->program;
+    const Option table[N_COMMON] = {
+        {.name = "Common", .type = OPTION_HEADING},
+        {.name = "config", .type = OPTION_TEXT, .argument = "FILE", .help = "read options from an INI file"},
+        {.name = "set",
+         .type = OPTION_TEXT,
+         .argument = "KEY=VALUE",
+         .help = "override one key of the file; repeatable"},
+        {.name = "threads",
+         .type = OPTION_INTEGER,
+         .value = &program->threads,
+         .minimum = 0,
+         .maximum = 1024,
+         .help = "threads that compute, 0 for every core"},
+        {.name = "seed",
+         .type = OPTION_INTEGER,
+         .value = &program->seed,
+         .minimum = 0,
+         .maximum = INFINITY,
+         .help = "of every random choice"},
+        {.name = "quiet",
+         .type = OPTION_FLAG,
+         .value = &program->quiet,
+         .help = "say nothing but warnings and errors"},
+        {.name = "help", .type = OPTION_FLAG, .help = "print this and exit"},
+        {.name = "version", .type = OPTION_FLAG, .help = "print the version and exit"},
+    };
+    memcpy(parser->common, table, sizeof table);
+}
+
+static const Option *find_in(const Option *options, const char *name)
+{
+    for (const Option *option = options; option && option->name; option++)
+        if (option->type != OPTION_HEADING && strcmp(option->name, name) == 0)
+            return option;
+    return NULL;
+}
+
+static const Option *find_option(const Parser *parser, const char *name)
+{
+    const Option *option = find_in(parser->program->options, name);
+    return option ? option : find_in(parser->common, name);
+}
+
+// A key of a file or of --set: every option that has a value to bind.
+static const Option *find_key(const Parser *parser, const char *name)
+{
+    const Option *option = find_option(parser, name);
+    return option && option->value ? option : NULL;
+}
+
+// Levenshtein's distance of two short names.
+static int edit_distance(const char *a, const char *b)
+{
+    int row[MAX_NAME + 1], length = (int)strnlen(b, MAX_NAME);
+    for (int j = 0; j <= length; j++)
+        row[j] = j;
+    for (int i = 1; *a && i <= MAX_NAME; i++, a++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= length; j++) {
+            int change = diagonal + (*a != b[j - 1]), shift = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = change < shift ? change : shift;
+        }
+    }
+    return row[length];
+}
+
+static const char *nearest_in(const Option *options, const char *name, int *distance, const char *nearest)
+{
+    for (const Option *option = options; option && option->name; option++) {
+        int d = option->type == OPTION_HEADING ? *distance : edit_distance(name, option->name);
+        if (d < *distance) {
+            *distance = d;
+            nearest = option->name;
+        }
+    }
+    return nearest;
+}
+
+// " (did you mean --learning-rate?)", or nothing when no name is near. dashes: "--" or "".
+static const char *suggestion(const Parser *parser, const char *dashes, const char *name,
+                              char text[MAX_NAME + 32])
+{
+    int distance = 3 + (int)strlen(name) / 4;
+    const char *nearest = nearest_in(parser->program->options, name, &distance, NULL);
+    nearest = nearest_in(parser->common, name, &distance, nearest);
+    text[0] = '\0';
+    if (nearest)
+        snprintf(text, MAX_NAME + 32, " (did you mean %s%s?)", dashes, nearest);
+    return text;
+}
+
+// --- Values ---
+
+// label: "--seed" or "small.ini:3: seed", for the sentence.
+static int check_range(const Option *option, double value, const char *text, const char *label, Error *error)
+{
+    char range[64];
+    if (!(option->minimum < option->maximum) || (value >= option->minimum && value <= option->maximum))
+        return 0;
+    return error_set(error, "%s must be %s, not %s", label, options_range(option, range), text);
+}
+
+static int assign_integer(const Option *option, const char *text, const char *label, Error *error)
+{
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end || errno)
+        return error_set(error, "%s needs a whole number, not \"%s\"", label, text);
+    if (check_range(option, (double)value, text, label, error) != 0)
+        return -1;
+    *(int64_t *)option->value = value;
+    return 0;
+}
+
+static int assign_real(const Option *option, const char *text, const char *label, Error *error)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end || !isfinite(value))
+        return error_set(error, "%s needs a number, not \"%s\"", label, text);
+    if (check_range(option, value, text, label, error) != 0)
+        return -1;
+    *(double *)option->value = value;
+    return 0;
+}
+
+static int assign_flag(const Option *option, const char *text, const char *label, Error *error)
+{
+    static const char *const WORDS[] = {"no", "yes", "false", "true", "0", "1"};
+    for (int i = 0; i < 6; i++)
+        if (strcmp(text, WORDS[i]) == 0) {
+            *(bool *)option->value = i % 2;
+            return 0;
+        }
+    return error_set(error, "%s needs yes or no, not \"%s\"", label, text);
+}
+
+static int assign_choice(const Option *option, const char *text, const char *label, Error *error)
+{
+    size_t length = strlen(text);
+    for (const char *choice = option->choices; length && choice; choice = strchr(choice, '|')) {
+        choice += *choice == '|';
+        if (strcspn(choice, "|") == length && strncmp(choice, text, length) == 0) {
+            *(const char **)option->value = text;
+            return 0;
+        }
+    }
+    return error_set(error, "%s must be one of %s, not \"%s\"", label, option->choices, text);
+}
+
+// text must live until the program ends.
+static int assign(const Parser *parser, const Option *option, const char *text, const char *label,
+                  Error *error)
+{
+    const Option *table = parser->program->options;
+    if (option < parser->common || option >= parser->common + N_COMMON)
+        parser->given[option - table] = true;
+    switch (option->type) {
+    case OPTION_FLAG:
+        return assign_flag(option, text, label, error);
+    case OPTION_INTEGER:
+        return assign_integer(option, text, label, error);
+    case OPTION_REAL:
+        return assign_real(option, text, label, error);
+    case OPTION_CHOICE:
+        return assign_choice(option, text, label, error);
+    default:
+        *(const char **)option->value = text;
+        return 0;
+    }
+}
+
+// --- The configuration file ---
+
+typedef struct Config {
+    const Parser *parser;
+    const char *path;
+    FILE *file;
+    int line;
+    Error *error;
+} Config;
+
+// inih reads lines through this, so the number of the present line is known when it calls take_key().
+static char *next_line(char *line, int size, void *context)
+{
+    Config *config = context;
+    char *got = fgets(line, size, config->file);
+    config->line++;
+    if (got && strlen(line) + 1 == (size_t)size && line[size - 2] != '\n')
+        error_set(config->error, "%s:%d: the line is longer than %d bytes", config->path, config->line,
+                  size - 2);
+    return got;
+}
+
+// Texts from files live in this list until the program ends.
+static const char *keep(const char *text)
+{
+    static char **kept;
+    static size_t n_kept;
+    kept = mem_grow(kept, n_kept + 1, sizeof *kept);
+    kept[n_kept] = mem_strdup(text);
+    return kept[n_kept++];
+}
+
+static int take_key(void *context, const char *section, const char *name, const char *value)
+{
+    Config *config = context;
+    if (*section && strcmp(section, config->parser->program->name) != 0)
+        return 1;
+    const Option *option = find_key(config->parser, name);
+    char near[MAX_NAME + 32];
+    if (!option) {
+        error_set(config->error, "%s:%d: unknown key %s%s", config->path, config->line, name,
+                  suggestion(config->parser, "", name, near));
+        return 0;
+    }
+    char *label = mem_printf("%s:%d: %s", config->path, config->line, name);
+    int status = assign(config->parser, option, keep(value), label, config->error);
+    mem_free(label);
+    return status == 0;
+}
+
+static int read_config(const Parser *parser, const char *path, Error *error)
+{
+    Config config = {.parser = parser, .path = path, .file = fopen(path, "re"), .error = error};
+    if (!config.file || folder_exists(path)) {
+        if (config.file)
+            fclose(config.file);
+        return error_set(error, "--config: cannot open %s: %s", path,
+                         config.file ? "it is a folder" : strerror(errno));
+    }
+    ini_allow_multiline = false;
+    ini_stop_on_first_error = true;
+    ini_use_stack = false; // whose lines end at 200 bytes
+    ini_max_line = ini_initial_alloc = MAX_LINE;
+    int bad_line = ini_parse_stream(next_line, &config, take_key, &config);
+    fclose(config.file);
+    if (bad_line && !error->text[0])
+        error_set(error, "%s:%d: neither [section] nor key = value", path, config.line);
+    return error->text[0] ? -1 : 0;
+}
+
+// --- The command line ---
+
+static void print_version(void)
+{
+    printf("voxloop %s\n", VOXLOOP_VERSION);
+}
+
+static void take_file(Program *program, const char *text)
+{
+    program->files = mem_grow(program->files, (size_t)program->n_files + 1, sizeof *program->files);
+    program->files[program->n_files++] = text;
+}
+
+typedef enum Pass { PASS_SCAN, PASS_SET, PASS_DIRECT } Pass;
+
+static int apply_set(const Parser *parser, const char *text, Error *error)
+{
+    char name[MAX_NAME], near[MAX_NAME + 32], label[MAX_NAME + 16];
+    size_t length = strcspn(text, "=");
+    if (!text[length] || length >= sizeof name)
+        return error_set(error, "--set needs key=value, not \"%s\"", text);
+    snprintf(name, sizeof name, "%.*s", (int)length, text);
+    const Option *option = find_key(parser, name);
+    if (!option)
+        return error_set(error, "--set: unknown key %s%s", name, suggestion(parser, "", name, near));
+    snprintf(label, sizeof label, "--set %s", name);
+    return assign(parser, option, text + length + 1, label, error);
+}
+
+// What an option does in this pass: the scan answers --help and finds the file; later passes assign.
+static int apply_option(const Parser *parser, Pass pass, const Option *option, const char *value,
+                        Error *error)
+{
+    char label[MAX_NAME + 2];
+    snprintf(label, sizeof label, "--%s", option->name);
+    if (option->value)
+        return pass == PASS_DIRECT ? assign(parser, option, value, label, error) : 0;
+    if (strcmp(option->name, "set") == 0)
+        return pass == PASS_SET ? apply_set(parser, value, error) : 0;
+    if (strcmp(option->name, "config") == 0) {
+        parser->program->config_file = value;
+        return 0;
+    }
+    if (strcmp(option->name, "help") == 0)
+        options_print_help(parser->program, parser->common);
+    else
+        print_version();
+    exit(0);
+}
+
+// One argument that begins with "--"; *next is the argument behind it and moves on when it is the value.
+static int parse_option(const Parser *parser, Pass pass, const char *argument, char ***next, Error *error)
+{
+    char name[MAX_NAME], near[MAX_NAME + 32];
+    const char *equals = strchr(argument, '='), *value = equals ? equals + 1 : NULL;
+    snprintf(name, sizeof name, "%.*s", (int)(equals ? equals - argument : (long)strlen(argument)) - 2,
+             argument + 2);
+    const Option *option = find_option(parser, name);
+    if (!option && strncmp(name, "no-", 3) == 0 && !value) {
+        option = find_option(parser, name + 3);
+        value = "no";
+        if (option && (option->type != OPTION_FLAG || !option->value))
+            option = NULL;
+    }
+    if (!option)
+        return error_set(error, "unknown option --%s%s; --help lists all", name,
+                         suggestion(parser, "--", name, near));
+    if (!value && option->type == OPTION_FLAG)
+        value = "yes";
+    if (!value && !(value = **next))
+        return error_set(error, "--%s needs a value", name);
+    if (value == **next)
+        (*next)++;
+    return apply_option(parser, pass, option, value, error);
+}
+
+static int parse_arguments(const Parser *parser, Pass pass, Error *error)
+{
+    Program *program = parser->program;
+    bool only_files = false;
+    for (char **next = program->argv + 1; *next;) {
+        const char *argument = *next++;
+        if (!only_files && strcmp(argument, "--") == 0) {
+            only_files = true;
+        } else if (!only_files && strncmp(argument, "--", 2) == 0) {
+            if (parse_option(parser, pass, argument, &next, error) != 0)
+                return -1;
+        } else if (!program->operands || (!only_files && argument[0] == '-' && argument[1])) {
+            return error_set(error, "unexpected argument \"%s\"; --help lists the options", argument);
+        } else if (pass == PASS_DIRECT) {
+            take_file(program, argument);
+        }
+    }
+    return 0;
+}
+
+static int check_required(const Parser *parser, Error *error)
+{
+    const Option *options = parser->program->options;
+    for (int64_t i = 0; options && options[i].name; i++)
+        if (options[i].required && !parser->given[i])
+            return error_set(error, "--%s is required; --help lists the options", options[i].name);
+    return 0;
+}
+
+// Later sources win, wherever they stand on the command line: the file, then --set, then the options.
+static int parse_all(Parser *parser, Error *error)
+{
+    if (parse_arguments(parser, PASS_SCAN, error) != 0)
+        return -1;
+    const char *file = parser->program->config_file;
+    if (file && read_config(parser, file, error) != 0)
+        return -1;
+    if (parse_arguments(parser, PASS_SET, error) != 0 || parse_arguments(parser, PASS_DIRECT, error) != 0)
+        return -1;
+    return check_required(parser, error);
+}
+
+void program_begin(Program *program, const Option *options, int argc, char **argv)
+{
+    program->options = options;
+    program->argc = argc;
+    program->argv = argv;
+    program->start_seconds = clock_seconds();
+    int64_t n_options = 0;
+    while (options && options[n_options].name)
+        n_options++;
+    Parser parser = {.program = program, .given = mem_zero((size_t)n_options + 1, sizeof(bool))};
+    common_options(&parser);
+    Error error = {0};
+    if (parse_all(&parser, &error) != 0)
+        program_misuse(program, "%s", error.text);
+    mem_free(parser.given);
+    threads_set((int)program->threads);
+    log_open(program->name, program->quiet);
+    interrupt_install();
+    log_info("%s", threads_describe());
+    if (threads_complaint())
+        log_warn("%s", threads_complaint());
+}
+
+void program_misuse(const Program *program, const char *format, ...)
+{
+    char text[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "voxloop-%s: error: %s\n", program->name, text);
+    exit(2);
+}
+
+static cJSON *option_json(const Option *option)
+{
+    const char *text;
+    switch (option->type) {
+    case OPTION_FLAG:
+        return cJSON_CreateBool(*(bool *)option->value);
+    case OPTION_INTEGER:
+        return cJSON_CreateNumber((double)*(int64_t *)option->value);
+    case OPTION_REAL:
+        return cJSON_CreateNumber(*(double *)option->value);
+    default:
+        text = *(const char **)option->value;
+        return text ? cJSON_CreateString(text) : cJSON_CreateNull();
+    }
+}
+
+char *program_options_json(const Program *program)
+{
+    cJSON *object = cJSON_CreateObject();
+    for (const Option *option = program->options; option && option->name; option++)
+        if (option->type != OPTION_HEADING)
+            cJSON_AddItemToObject(object, option->name, option_json(option));
+    cJSON_AddNumberToObject(object, "seed", (double)program->seed);
+    char *json = cJSON_PrintUnformatted(object), *copy = mem_strdup(json);
+    cJSON_free(json);
+    cJSON_Delete(object);
+    return copy;
+}

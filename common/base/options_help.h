@@ -1,0 +1,9 @@
+// What --help prints, from the same table that the parser reads. Part of options.c; not for others.
+#pragma once
+#include "base/options.h"
+
+// common: the options that every program has, listed last.
+void options_print_help(const Program *program, const Option *common);
+
+// "[0, 1]" as words: "0 to 1", "at least 0"; empty for an unbounded option. Returns text.
+const char *options_range(const Option *option, char text[64]);

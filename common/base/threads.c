@@ -1,0 +1,62 @@
+#include "base/threads.h"
+
+#include <cblas.h>
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+
+void threads_set(int n)
+{
+    int count = n > 0 ? n : omp_get_num_procs();
+    omp_set_num_threads(count);
+    openblas_set_num_threads(count);
+}
+
+int threads_count(void)
+{
+    return omp_get_max_threads();
+}
+
+static const char *instruction_set(void)
+{
+#if defined(__AVX512F__)
+    return "AVX-512";
+#elif defined(__AVX2__)
+    return "AVX2";
+#elif defined(__ARM_NEON)
+    return "NEON";
+#else
+    return "no vector extensions";
+#endif
+}
+
+static const char *blas_threading(void)
+{
+    switch (openblas_get_parallel()) {
+    case OPENBLAS_OPENMP:
+        return "OpenMP";
+    case OPENBLAS_THREAD:
+        return "pthread";
+    default:
+        return "sequential";
+    }
+}
+
+const char *threads_complaint(void)
+{
+    if (openblas_get_parallel() == OPENBLAS_OPENMP)
+        return NULL;
+    return "the linked OpenBLAS is not its OpenMP build, so products are slower; install libopenblas0-openmp";
+}
+
+// openblas_get_config(): "OpenBLAS 0.3.21 DYNAMIC_ARCH ..."; the version is its second word.
+const char *threads_describe(void)
+{
+    static char text[256];
+    char version[32] = "of unknown version";
+    sscanf(openblas_get_config(), "OpenBLAS %31s", version);
+    int count = threads_count();
+    snprintf(text, sizeof text, "%d thread%s, OpenBLAS %s (%s, %s), %s", count, count == 1 ? "" : "s",
+             version, blas_threading(), openblas_get_corename(), instruction_set());
+    return text;
+}
