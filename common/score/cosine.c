@@ -1,0 +1,45 @@
+#include "score/cosine.h"
+
+#include <math.h>
+
+#include "base/memory.h"
+
+int64_t rows_normalise(float *matrix, int64_t n, int64_t dim)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float *row = matrix + i * dim;
+        double norm2 = 0;
+        for (int64_t d = 0; d < dim; d++)
+            norm2 += (double)row[d] * row[d];
+        if (!isfinite(norm2) || norm2 <= 0)
+            return i;
+        double scale = 1 / sqrt(norm2);
+        for (int64_t d = 0; d < dim; d++)
+            row[d] = (float)(row[d] * scale);
+    }
+    return -1;
+}
+
+void rows_subtract_mean(float *matrix, int64_t n, int64_t dim)
+{
+    double *mean = mem_zero((size_t)dim, sizeof(double));
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t d = 0; d < dim; d++)
+            mean[d] += matrix[i * dim + d];
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t d = 0; d < dim; d++)
+            matrix[i * dim + d] -= (float)(mean[d] / (double)n);
+    mem_free(mean);
+}
+
+void cosine_score(const float *rows, int64_t dim, const Trials *trials, double *scores)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < trials->n; t++) {
+        const float *x = rows + trials->trials[t].enroll * dim, *y = rows + trials->trials[t].test * dim;
+        double sum = 0;
+        for (int64_t d = 0; d < dim; d++)
+            sum += (double)x[d] * y[d];
+        scores[t] = sum;
+    }
+}

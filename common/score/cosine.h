@@ -1,0 +1,14 @@
+// Cosine scores of trials. Products in double: a score has the same digits whatever the order of trials.
+#pragma once
+#include <stdint.h>
+#include "score/trials.h"
+
+// Divides each row of matrix [n, dim] by its length. Returns the index of the first row that is zero or not
+// finite (the matrix is then unchanged from that row on), or -1.
+int64_t rows_normalise(float *matrix, int64_t n, int64_t dim);
+
+// Subtracts the mean row.
+void rows_subtract_mean(float *matrix, int64_t n, int64_t dim);
+
+// rows [n, dim] of length 1; scores [trials->n]
+void cosine_score(const float *rows, int64_t dim, const Trials *trials, double *scores);

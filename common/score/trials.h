@@ -1,0 +1,36 @@
+// Trials: pairs of utterances, target (same speaker) or nontarget. Two forms, told apart by the first line:
+//
+//     voxceleb   1|0 enroll test
+//     kaldi      enroll test target|nontarget|1|0
+//
+// Ids are resolved against a sorted list of utterances. Unknown ones are an error that gives, for each side,
+// how many there are and the first five.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/error.h"
+
+typedef struct Trial {
+    int64_t enroll, test; // indices into the utterances
+    bool target;
+} Trial;
+
+typedef struct Trials {
+    Trial *trials; // [n], in file order
+    int64_t n, n_target, n_nontarget;
+    const char *form; // "voxceleb" or "kaldi", or how they were made
+} Trials;
+
+// utts [n_utts], sorted in the C locale.
+int trials_load(const char *path, char *const *utts, int64_t n_utts, Trials *trials, Error *error);
+// text as in a file, changed while parsing; `name` for errors.
+int trials_parse(const char *name, char *text, char *const *utts, int64_t n_utts, Trials *trials,
+                 Error *error);
+
+// Label-free trials: pairs from the same recording against pairs from different recordings, where a
+// utterance's recording is its parent folder ("a/b/c.wav": "a/b"; no folder: one recording by itself). At
+// most `most` of each kind, drawn with `seed`. n_target = 0 when no recording has two utterances: then there
+// is nothing to measure, which is no error.
+void trials_label_free(char *const *utts, int64_t n_utts, int64_t most, int64_t seed, Trials *trials);
+
+void trials_release(Trials *trials);
