@@ -1,0 +1,100 @@
+#include "cluster/whiten.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/memory.h"
+
+// LAPACK (in OpenBLAS): eigenvalues, ascending, and eigenvectors of a symmetric matrix.
+void dsyev_(const char *job, const char *triangle, const int *n, double *a, const int *lda,
+            double *eigenvalues, double *work, const int *n_work, int *info);
+
+static const double SMALLEST_VARIANCE = 1e-6; // of the largest
+
+static void column_means(const float *rows, int64_t n, int64_t dim, double *mean)
+{
+    for (int64_t d = 0; d < dim; d++)
+        mean[d] = 0;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t d = 0; d < dim; d++)
+            mean[d] += rows[i * dim + d];
+    for (int64_t d = 0; d < dim; d++)
+        mean[d] /= (double)n;
+}
+
+// covariance [dim, dim]; each thread owns rows of it, so the sums do not depend on how the work is shared.
+static void covariance_matrix(const float *rows, int64_t n, int64_t dim, const double *mean,
+                              double *covariance)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t a = 0; a < dim; a++) {
+        double *sums = covariance + a * dim;
+        for (int64_t b = 0; b < dim; b++)
+            sums[b] = 0;
+        for (int64_t i = 0; i < n; i++) {
+            double x = rows[i * dim + a] - mean[a];
+            for (int64_t b = 0; b < dim; b++)
+                sums[b] += x * (rows[i * dim + b] - mean[b]);
+        }
+        for (int64_t b = 0; b < dim; b++)
+            sums[b] /= (double)(n - 1);
+    }
+}
+
+static int decompose(double *matrix, int64_t dim, double *eigenvalues, Error *error)
+{
+    int n = (int)dim, n_work = 34 * n, info = 0; // LAPACK's advice: (block size + 2) n
+    double *work = mem_alloc((size_t)n_work, sizeof *work);
+    dsyev_("V", "U", &n, matrix, &n, eigenvalues, work, &n_work, &info);
+    mem_free(work);
+    return info == 0
+               ? 0
+               : error_set(error, "whitening: the covariance matrix has no eigenvalues (LAPACK %d)", info);
+}
+
+// y_k = <x - mean, v_k> / sqrt(lambda_k); vectors [dim, dim], row k belongs to eigenvalue k.
+static void project(const float *rows, int64_t n, int64_t dim, const double *mean, const double *vectors,
+                    const double *eigenvalues, int64_t kept, float *whitened)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < kept; k++) {
+            const double *vector = vectors + (dim - 1 - k) * dim;
+            double sum = 0;
+            for (int64_t d = 0; d < dim; d++)
+                sum += (rows[i * dim + d] - mean[d]) * vector[d];
+            whitened[i * kept + k] = (float)(sum / sqrt(eigenvalues[dim - 1 - k]));
+        }
+}
+
+int whiten(const float *rows, int64_t n, int64_t dim, int64_t keep, float **whitened, int64_t *kept,
+           Error *error)
+{
+    if (n < 3 || dim < 1 || keep < 1)
+        return error_set(error, "whitening needs at least 3 embeddings, there are %" PRId64, n);
+    double *mean = mem_alloc((size_t)dim, sizeof *mean),
+           *eigenvalues = mem_alloc((size_t)dim, sizeof *eigenvalues);
+    double *matrix = mem_alloc((size_t)(dim * dim), sizeof *matrix);
+    column_means(rows, n, dim, mean);
+    covariance_matrix(rows, n, dim, mean, matrix);
+    int status = decompose(matrix, dim, eigenvalues, error);
+
+    int64_t most = keep < dim ? keep : dim, n_kept = 0;
+    most = most < n - 1 ? most : n - 1;
+    double largest = eigenvalues[dim - 1];
+    while (status == 0 && n_kept < most && eigenvalues[dim - 1 - n_kept] > SMALLEST_VARIANCE * largest)
+        n_kept++;
+    if (status == 0 && !(largest > 0))
+        status = error_set(error, "whitening: all embeddings are the same; is the model trained?");
+    float *result =
+        status == 0 ? mem_try_alloc((size_t)(n * n_kept), sizeof(float), "whitening", error) : NULL;
+    if (result) {
+        project(rows, n, dim, mean, matrix, eigenvalues, n_kept, result);
+        *whitened = result;
+        *kept = n_kept;
+    }
+    mem_free(matrix);
+    mem_free(eigenvalues);
+    mem_free(mean);
+    return result ? 0 : -1;
+}
