@@ -330,6 +330,17 @@ const char *safe_metadata(const SafeReader *reader, const char *key)
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(reader->metadata, key));
 }
 
+const char *safe_metadata_at(const SafeReader *reader, int64_t index, const char **value)
+{
+    const cJSON *item = reader->metadata ? reader->metadata->child : NULL;
+    for (; item && index > 0; index--)
+        item = item->next;
+    if (!item)
+        return NULL;
+    *value = item->valuestring;
+    return item->string;
+}
+
 static size_t tensor_bytes(const SafeTensor *tensor)
 {
     return (size_t)tensor->n_elements * TYPES[tensor->type].n_bytes;

@@ -25,6 +25,8 @@ int64_t safe_count(const SafeReader *reader);
 const SafeTensor *safe_at(const SafeReader *reader, int64_t index);      // in the header's order
 const SafeTensor *safe_find(const SafeReader *reader, const char *name); // NULL: not there
 const char *safe_metadata(const SafeReader *reader, const char *key);    // NULL: not there
+// The index-th key, with its value in *value, in the file's order; NULL behind the last.
+const char *safe_metadata_at(const SafeReader *reader, int64_t index, const char **value);
 
 typedef struct SafeMetadata {
     const char *key, *value;

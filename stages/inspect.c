@@ -1,0 +1,223 @@
+// voxloop-inspect: what is in an artefact. The kind is told from the first bytes, not from the name.
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "cache/corpus.h"
+#include "cache/lists.h"
+#include "cache/npy.h"
+#include "cache/safetensors.h"
+#include "cache/shard.h"
+
+static int64_t n_shown = 10; // members, tensors or utterances per file
+
+// "... and 17 more" behind a list that was cut.
+static void print_rest(int64_t n)
+{
+    if (n > n_shown)
+        printf("  ... and %" PRId64 " more (--limit N shows more)\n", n - n_shown);
+}
+
+// Reads every member, since only that verifies the checksums of all frames.
+static int verify_members(const ShardReader *reader, Error *error)
+{
+    for (int64_t i = 0; i < shard_reader_count(reader); i++) {
+        char *data;
+        if (shard_reader_load(reader, shard_reader_name(reader, i), &data, NULL, error) != 0)
+            return -1;
+        mem_free(data);
+    }
+    return 0;
+}
+
+static int inspect_shard(const char *path, Error *error)
+{
+    ShardReader *reader = shard_reader_open(path, error);
+    if (!reader)
+        return -1;
+    if (verify_members(reader, error) != 0) {
+        shard_reader_close(reader);
+        return -1;
+    }
+    int64_t n = shard_reader_count(reader);
+    size_t total = 0;
+    for (int64_t i = 0; i < n; i++)
+        total += shard_reader_size(reader, i);
+    char text[32];
+    printf("%s: shard, %" PRId64 " members, %s unpacked\n", path, n, log_bytes(text, (double)total));
+    for (int64_t i = 0; i < n && i < n_shown; i++)
+        printf("  %12zu  %s\n", shard_reader_size(reader, i), shard_reader_name(reader, i));
+    print_rest(n);
+    shard_reader_close(reader);
+    return 0;
+}
+
+static int inspect_npy(const char *path, Error *error)
+{
+    float *matrix;
+    int64_t rows, cols;
+    if (npy_load(path, &matrix, &rows, &cols, error) != 0)
+        return -1;
+    printf("%s: npy matrix [%" PRId64 ", %" PRId64 "]\n", path, rows, cols);
+    mem_free(matrix);
+    return 0;
+}
+
+static void print_tensor(const SafeTensor *tensor)
+{
+    static const char *const TYPES[] = {
+        [SAFE_F32] = "F32", [SAFE_I64] = "I64", [SAFE_I32] = "I32", [SAFE_I16] = "I16"};
+    printf("  %s [", TYPES[tensor->type]);
+    for (int i = 0; i < tensor->n_dims; i++)
+        printf(i ? ", %" PRId64 : "%" PRId64, tensor->dim[i]);
+    printf("] %s\n", tensor->name);
+}
+
+static int inspect_safetensors(const char *path, Error *error)
+{
+    SafeReader *reader = safe_open(path, error);
+    if (!reader)
+        return -1;
+    int64_t n = safe_count(reader), n_values = 0;
+    for (int64_t i = 0; i < n; i++)
+        n_values += safe_at(reader, i)->n_elements;
+    printf("%s: safetensors, %" PRId64 " tensors, %" PRId64 " values\n", path, n, n_values);
+    const char *value;
+    for (int64_t i = 0; safe_metadata_at(reader, i, &value); i++)
+        printf("  %s: %s\n", safe_metadata_at(reader, i, &value), value);
+    for (int64_t i = 0; i < n && i < n_shown; i++)
+        print_tensor(safe_at(reader, i));
+    print_rest(n);
+    safe_close(reader);
+    return 0;
+}
+
+static int inspect_corpus(const char *folder, Error *error)
+{
+    Corpus *corpus = corpus_open(folder, error);
+    if (!corpus)
+        return -1;
+    int64_t n = corpus_count(corpus), total = 0, shortest = INT64_MAX, longest = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t samples = corpus_samples(corpus, i);
+        total += samples;
+        shortest = samples < shortest ? samples : shortest;
+        longest = samples > longest ? samples : longest;
+    }
+    printf("%s: prepared audio, %" PRId64 " utterances, %.2f hours, %.1f to %.1f s each\n", folder, n,
+           (double)total / CORPUS_RATE_HZ / 3600, (double)shortest / CORPUS_RATE_HZ,
+           (double)longest / CORPUS_RATE_HZ);
+    for (int64_t i = 0; i < n && i < n_shown; i++)
+        printf("  %8.2f s  %s\n", (double)corpus_samples(corpus, i) / CORPUS_RATE_HZ, corpus_utt(corpus, i));
+    print_rest(n);
+    corpus_close(corpus);
+    return 0;
+}
+
+static int inspect_labels(const char *path, Error *error)
+{
+    LabelList list;
+    const char *form;
+    if (labels_load(path, NULL, 0, &list, &form, error) != 0)
+        return error_prefix(error, "%s is no shard, npy, safetensors, JSON or list", path);
+    int64_t *sizes = mem_zero((size_t)list.n_labels + 1, sizeof *sizes), largest = 0, n_single = 0;
+    for (int64_t i = 0; i < list.n; i++)
+        sizes[list.labels[i]]++;
+    for (int64_t k = 0; k < list.n_labels; k++) {
+        largest = sizes[k] > largest ? sizes[k] : largest;
+        n_single += sizes[k] == 1;
+    }
+    printf("%s: labels (%s), %" PRId64 " utterances, %" PRId64 " labels, largest %" PRId64 ", %" PRId64
+           " singletons\n",
+           path, form, list.n, list.n_labels, largest, n_single);
+    mem_free(sizes);
+    labels_release(&list);
+    return 0;
+}
+
+static int inspect_json(const char *path, Error *error)
+{
+    char *data;
+    size_t n_bytes;
+    if (file_read(path, &data, &n_bytes, error) != 0)
+        return -1;
+    cJSON *value = cJSON_ParseWithLength(data, n_bytes);
+    int status = value ? 0 : error_set(error, "%s begins like JSON but is damaged", path);
+    if (value) {
+        char *text = cJSON_Print(value);
+        printf("%s: JSON\n%s\n", path, text);
+        cJSON_free(text);
+    }
+    cJSON_Delete(value);
+    mem_free(data);
+    return status;
+}
+
+// The first 9 bytes tell all binary kinds apart: safetensors has its JSON header's brace behind the length.
+static int inspect_file(const char *path, Error *error)
+{
+    char head[9] = {0};
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return error_set_errno(error, "cannot open %s", path);
+    size_t got = fread(head, 1, sizeof head, file);
+    fclose(file);
+    if (got >= 4 && memcmp(head, "\x28\xB5\x2F\xFD", 4) == 0)
+        return inspect_shard(path, error);
+    if (got >= 6 && memcmp(head, "\x93NUMPY", 6) == 0)
+        return inspect_npy(path, error);
+    if (got == 9 && head[8] == '{' && head[7] == '\0')
+        return inspect_safetensors(path, error);
+    if (got >= 1 && (head[0] == '{' || head[0] == '['))
+        return inspect_json(path, error);
+    return inspect_labels(path, error);
+}
+
+static int inspect(const char *path, Error *error)
+{
+    if (folder_exists(path))
+        return inspect_corpus(path, error);
+    if (strcmp(path_name(path), "utts.tsv") != 0)
+        return inspect_file(path, error);
+    char *folder = path_folder(path);
+    int status = inspect_corpus(folder, error);
+    mem_free(folder);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    const Option options[] = {{.name = "limit",
+                               .type = OPTION_INTEGER,
+                               .value = &n_shown,
+                               .minimum = 0,
+                               .maximum = 1e12,
+                               .argument = "N",
+                               .help = "members, tensors or utterances that are listed per file"},
+                              {0}};
+    Program program = {.name = "inspect",
+                       .summary = "says what is in the artefacts of the loop.",
+                       .usage = "[options] FILE...",
+                       .operands = "FILE...",
+                       .quiet = true,
+                       .details =
+                           "FILE: a shard, .npy, .safetensors, .json, a label list, or a folder that "
+                           "voxloop-prepare has made. Checksums are verified where the file carries them."};
+    program_begin(&program, options, argc, argv);
+    if (program.n_files == 0)
+        program_misuse(&program, "no FILE given; --help says what can be inspected");
+    Error error = {0};
+    for (int64_t i = 0; i < program.n_files; i++)
+        if (inspect(program.files[i], &error) != 0)
+            return program_fail(&program, &error);
+    return fflush(stdout) == 0
+               ? 0
+               : program_fail(&program, (error_set_errno(&error, "cannot write the output"), &error));
+}
