@@ -1,0 +1,29 @@
+#!/bin/bash
+# Every program: --help and --version, and wrong words on the command line, which exit with 2 and one line that
+# says which option, and what it could have been.
+source "$(dirname "$0")/../support/shell.sh"
+cd "$scratch" || exit 1
+printf 'no-such-key = 1\n' >top.ini
+
+programs=$(cd "$bin" && echo voxloop-*)
+[ "$programs" != 'voxloop-*' ] || fail "no programs in $bin"
+for program in $programs; do
+    section=${program#voxloop-}
+    printf '[%s]\nno-such-key = 1\n' "$section" >section.ini
+    printf '[%s]\nthreads = many\n' "$section" >value.ini
+    printf '[%s]\nthreads\n' "$section" >syntax.ini
+    expect 0 '^ *--config' "$bin/$program" --help
+    expect 0 '[0-9]+\.[0-9]+\.[0-9]+' "$bin/$program" --version
+    expect_one_line 2 'no-such-option' "$bin/$program" --no-such-option 1
+    expect_one_line 2 'threads' "$bin/$program" --threads many
+    expect_one_line 2 'threads' "$bin/$program" --threads -3
+    expect_one_line 2 'no-such-key' "$bin/$program" --set no-such-key=1
+    expect_one_line 2 'top.ini.*no-such-key' "$bin/$program" --config top.ini
+    expect_one_line 2 'section.ini:2.*no-such-key' "$bin/$program" --config section.ini
+    expect_one_line 2 'value.ini:2.*threads' "$bin/$program" --config value.ini
+    expect_one_line 2 'syntax.ini:2' "$bin/$program" --config syntax.ini
+    expect_one_line 2 'nowhere.ini' "$bin/$program" --config nowhere.ini
+    expect_one_line 2 '--[a-z]' "$bin/$program" # a required option is missing
+done
+[ "$(ls)" = "$(printf 'output\nsection.ini\nsyntax.ini\ntop.ini\nvalue.ini')" ] || fail "misuse left files: $(ls)"
+echo "misuse: fine for $programs"

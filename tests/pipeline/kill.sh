@@ -1,0 +1,49 @@
+#!/bin/bash
+# SIGKILL at any moment, then the same line again: the final artefacts equal those of an undisturbed run, byte
+# for byte. The moments are drawn; KILL_SEED repeats a failing run.
+source "$(dirname "$0")/../support/shell.sh"
+needs espeak-ng setsid pgrep sha256sum
+RANDOM=${KILL_SEED:-$(date +%N | sed 's/^0*//')}
+seed=$RANDOM
+RANDOM=$seed
+echo "KILL_SEED=$seed"
+
+run() { pipeline iter1 PRESET=smoke WORK="$1"; }
+artefacts() {
+    (cd "$1" && find audio test iter0 iter1 -type f ! -name '.*' ! -name '*.zst.json' ! -name '*.safetensors.json' \
+        ! -name '*.json.json' ! -name '*.tsv.json' ! -name '*.txt.json' ! -name '*.log*' ! -name '*.resume*' -print0 |
+        LC_ALL=C sort -z | xargs -0 sha256sum)
+}
+
+run "$scratch/whole" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "the undisturbed run failed"; }
+artefacts "$scratch/whole" >"$scratch/wanted"
+[ -s "$scratch/wanted" ] || fail "no artefacts to compare"
+
+# kill_in STAGE: starts the run in a process group of its own, waits for the stage, kills all of it.
+kill_in() {
+    local stage=$1 delay
+    setsid bash -c 'exec make -f "$0" BIN="$1" THREADS=2 iter1 PRESET=smoke WORK="$2"' \
+        "$source_folder/Makefile.pipeline" "$bin" "$scratch/killed" >"$scratch/log" 2>&1 &
+    local group=$!
+    until pgrep -g "$group" -f "^$bin/voxloop-$stage " >/dev/null; do
+        kill -0 "$group" 2>/dev/null || { wait "$group"; return 1; }
+        sleep 0.01
+    done
+    delay=$(printf '0.%03d' $((RANDOM % 600)))
+    sleep "$delay"
+    kill -KILL -- "-$group" 2>/dev/null
+    wait "$group" 2>/dev/null
+    echo "killed $delay s into $stage"
+}
+
+kills=0
+for stage in demo-corpus prepare pretrain pretrain pretrain extract cluster evaluate finetune finetune extract cluster; do
+    kill_in $stage && kills=$((kills + 1))
+done
+[ "$kills" -ge 6 ] || fail "only $kills stages could be killed"
+run "$scratch/killed" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "the run after the kills failed"; }
+artefacts "$scratch/killed" >"$scratch/found"
+diff "$scratch/wanted" "$scratch/found" >&2 || fail "artefacts differ after $kills kills (KILL_SEED=$seed)"
+leftovers=$(find "$scratch/killed" -name '*.tmp-*')
+[ -z "$leftovers" ] || fail "temporaries were left: $leftovers"
+echo "kill: fine after $kills kills"

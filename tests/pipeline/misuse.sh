@@ -1,0 +1,35 @@
+#!/bin/bash
+# Wrong words on the pipeline's command line: one clear line each, and nothing is made.
+source "$(dirname "$0")/../support/shell.sh"
+cd "$scratch" || exit 1
+mkdir -p audio
+work=$scratch/work
+
+expect 2 'PRESET=tiny is not known; the presets are: .*demo.*smoke' pipeline iter0 PRESET=tiny WORK="$work"
+expect 2 'DATA=nowhere: no such file or folder' pipeline iter0 DATA=nowhere WORK="$work"
+expect 2 'TRUTH=nowhere: no such file or folder' pipeline iter0 DATA=audio TRUTH=nowhere WORK="$work"
+expect 2 'iter1-pretrain is not known; there are iterN' pipeline iter1-pretrain WORK="$work"
+expect 2 'iterx is not known' pipeline iterx WORK="$work"
+expect 2 'INIT=random is not known; it is none, pretrain or previous' pipeline iter1 INIT=random WORK="$work"
+expect 2 'cannot handle blanks' pipeline iter1 WORK="$scratch/my work"
+expect 2 "No rule to make target 'train'" pipeline train WORK="$work"
+[ ! -e "$work/iter0" ] || fail "misuse made something"
+
+expect 0 'voxloop-cluster .* --previous .*iter0/labels' pipeline -n iter1 DATA=audio WORK="$work"
+expect 0 'voxloop-finetune .*--seed 7' pipeline -n iter2 DATA=audio SEED=7 WORK="$work"
+[ ! -e "$work/audio" ] || fail "make -n made something"
+expect 0 'iterN-STAGE' pipeline help
+expect 0 'voxloop-prepare --audio audio .*small.ini' pipeline -n iter0 DATA=audio PRESET=small
+
+# Two runs on one WORK: the second leaves with one line, the first is not disturbed.
+mkdir -p "$work"
+(
+    flock 9
+    echo locked
+    sleep 5
+) 9>"$work/.lock" >"$scratch/holder" &
+holder=$!
+until grep -qs locked "$scratch/holder"; do sleep 0.02; done
+expect 2 "another run is at work in WORK=$work" pipeline iter0 DATA=audio WORK="$work"
+kill "$holder"
+echo "misuse: fine"

@@ -1,0 +1,43 @@
+#!/bin/bash
+# The whole loop through iter3 on a small demo corpus; the same line again does nothing; one stage can be
+# asked for again.
+source "$(dirname "$0")/../support/shell.sh"
+needs espeak-ng
+work=$scratch/work
+
+pipeline iter3 PRESET=smoke WORK="$work" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "iter3 did not finish"; }
+for round in 0 1 2 3; do
+    for name in model.safetensors embeddings.tar.zst test-embeddings.tar.zst labels.tar.zst clusters.json eval.json scores.txt; do
+        [ -s "$work/iter$round/$name" ] || fail "iter$round/$name is missing"
+    done
+    grep -qE "^iter$round: .*clusters.*EER" "$scratch/log" || { cat "$scratch/log" >&2; fail "no line for round $round"; }
+done
+for shard in "$work"/iter3/*.tar.zst "$work"/audio/*.tar.zst; do
+    tar --zstd -tf "$shard" >/dev/null || fail "GNU tar cannot read $shard"
+done
+n_labels=$(tar --zstd -xOf "$work/iter3/labels.tar.zst" utt2spk | wc -l)
+[ "$n_labels" = "$(wc -l <"$work/demo/train.utt2spk")" ] || fail "$n_labels pseudo-labels do not cover every utterance"
+
+# mtimes of everything but the lock.
+state() { find "$work" -type f ! -name .lock -printf '%P %T@\n' | LC_ALL=C sort; }
+state >"$scratch/before"
+started=$(date +%s%N)
+pipeline iter3 PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "the same line again failed"
+milliseconds=$((($(date +%s%N) - started) / 1000000))
+state | cmp -s - "$scratch/before" || { state | diff - "$scratch/before" >&2; fail "the same line again rebuilt something"; }
+[ "$milliseconds" -lt 3000 ] || fail "the same line again took $milliseconds ms"
+
+pipeline iter2-cluster PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "iter2-cluster failed"
+made=$(cd "$work" && find . -type f -newer "$scratch/before" ! -name '.*' ! -name '*.zst.json' ! -name '*.json.json' | LC_ALL=C sort | tr '\n' ' ')
+case $made in
+"./iter2/clusters.json ./iter2/eval.json ./iter2/labels.tar.zst ./iter2/scores.txt "*) ;;
+*) fail "iter2-cluster made $made" ;;
+esac
+case $made in *iter3* | *model* | *embeddings*) fail "iter2-cluster made $made" ;; esac
+state >"$scratch/before"
+pipeline iter3 PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "iter3 after iter2-cluster failed"
+state | cmp -s - "$scratch/before" || fail "labels with the same content rebuilt something"
+
+pipeline report PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "report failed"
+[ -s "$work/report.html" ] || fail "report.html is missing"
+echo "smoke: fine, second run $milliseconds ms"
