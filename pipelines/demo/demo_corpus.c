@@ -32,7 +32,7 @@ enum { RATE_HZ = 16000 };
 static const char *out_folder;
 static int64_t n_train_voices = 44, n_test_voices = 12, n_utterances = 14;
 static double spread = 1.0;
-static SceneOptions scene = {.snr_db_min = 10, .snr_db_max = 25, .reverb_seconds_max = 0.4, .channel_db = 6};
+static SceneOptions scene = {.snr_db_min = 10, .snr_db_max = 25, .reverb_seconds_max = 0.4, .channel_db = 8};
 
 static const Option OPTIONS[] = {
     {"out", OPTION_TEXT, &out_folder, .argument = "DIR",
