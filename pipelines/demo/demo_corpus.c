@@ -36,15 +36,15 @@ static SceneOptions scene = {.snr_db_min = 10, .snr_db_max = 25, .reverb_seconds
 
 static const Option OPTIONS[] = {
     {"out", OPTION_TEXT, &out_folder, .argument = "DIR",
-     .help = "Folder to fill; its train/ and test/ are replaced.", .required = true},
-    {"voices", OPTION_INTEGER, &n_train_voices, 2, 10000, .help = "Voices to learn from."},
-    {"test-voices", OPTION_INTEGER, &n_test_voices, 2, 10000, .help = "Other voices, for the trials."},
-    {"utterances", OPTION_INTEGER, &n_utterances, 2, 1000, .help = "Sentences per voice."},
-    {"spread", OPTION_REAL, &spread, 0.01, 1, .help = "How far apart the voices lie; less is harder."},
-    {"snr-min", OPTION_REAL, &scene.snr_db_min, -10, 60, .help = "Smallest signal-to-noise ratio, dB."},
-    {"snr-max", OPTION_REAL, &scene.snr_db_max, -10, 60, .help = "Largest signal-to-noise ratio, dB."},
-    {"reverb", OPTION_REAL, &scene.reverb_seconds_max, 0, 2, .help = "Longest reverberation time, seconds."},
-    {"channel", OPTION_REAL, &scene.channel_db, 0, 20, .help = "Largest peak or dip of a microphone, dB."},
+     .help = "folder to fill; its train/ and test/ are replaced", .required = true},
+    {"voices", OPTION_INTEGER, &n_train_voices, 2, 10000, .help = "voices to learn from"},
+    {"test-voices", OPTION_INTEGER, &n_test_voices, 2, 10000, .help = "other voices, for the trials"},
+    {"utterances", OPTION_INTEGER, &n_utterances, 2, 1000, .help = "sentences per voice"},
+    {"spread", OPTION_REAL, &spread, 0.01, 1, .help = "how far apart the voices lie; less is harder"},
+    {"snr-min", OPTION_REAL, &scene.snr_db_min, -10, 60, .help = "smallest signal-to-noise ratio, dB"},
+    {"snr-max", OPTION_REAL, &scene.snr_db_max, -10, 60, .help = "largest signal-to-noise ratio, dB"},
+    {"reverb", OPTION_REAL, &scene.reverb_seconds_max, 0, 2, .help = "longest reverberation time, seconds"},
+    {"channel", OPTION_REAL, &scene.channel_db, 0, 20, .help = "largest peak or dip of a microphone, dB"},
     {0}};
 
 typedef struct Utterance {
@@ -276,7 +276,7 @@ int main(int argc, char **argv)
 {
     Program program = {
         .name = "demo-corpus",
-        .summary = "Speaks a corpus of synthetic voices with espeak-ng, each utterance in its own room.",
+        .summary = "Speaks a corpus of synthetic voices with espeak-ng, each utterance in its own room",
         .usage = "[options] --out DIR"};
     program_begin(&program, OPTIONS, argc, argv);
     if (scene.snr_db_min > scene.snr_db_max)
