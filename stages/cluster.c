@@ -1,0 +1,590 @@
+// voxloop-cluster: embeddings to pseudo-speakers. k-means to many centroids (FAISS), agglomeration of these,
+// a cut by count, by threshold or by evidence; a report that says how far to trust it.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "cache/embeddings.h"
+#include "cache/lists.h"
+#include "cache/npy.h"
+#include "cache/provenance.h"
+#include "cache/publish.h"
+#include "cache/shard.h"
+#include "cluster/agglomerate.h"
+#include "cluster/choose_clusters.h"
+#include "cluster/kmeans.h"
+#include "cluster/quality.h"
+#include "cluster/stable_labels.h"
+#include "cluster/whiten.h"
+#include "score/cosine.h"
+
+// Below this many utterances agglomeration starts from the utterances themselves; above, from one centroid
+// per seven and at most 50 000, as the recipe has it for VoxCeleb2.
+enum { SMALL_CORPUS = 20000, UTTS_PER_CENTROID = 7, MOST_CENTROIDS = 50000, SILHOUETTE_ROWS = 20000 };
+enum { COMPRESSION = 3 };
+
+typedef struct Settings {
+    const char *embeddings, *list, *out, *report, *clusters, *linkage, *previous, *truth;
+    int64_t centroids, iterations, redo, whiten;
+    double threshold_distance, threshold_similarity; // NAN: not given
+    bool center, weighted;
+} Settings;
+
+typedef struct Clustering {
+    Embeddings embeddings; // rows of length 1
+    int64_t *point_of;     // [n] the centroid of an utterance; NULL: utterances are the points
+    float *points;         // [n_points, dim]
+    double *weights;       // [n_points] or NULL
+    int64_t n_points;
+    Dendrogram dendrogram;
+    Sweep sweep;
+    int64_t *labels; // [n]
+    int64_t n_clusters;
+    int64_t *ids;         // [n_clusters] numbers in the label list
+    double agreement_nmi; // with the previous round; NAN without one
+    double agreement_ari;
+    Agreement truth;
+    bool has_truth;
+} Clustering;
+
+// ---- points to agglomerate
+// -----------------------------------------------------------------------------------
+
+static int normalise(const Settings *settings, Embeddings *e, const char *when, Error *error)
+{
+    int64_t bad = rows_normalise(e->matrix, e->n, e->dim);
+    if (bad < 0)
+        return 0;
+    return error_set(error, "%s: the embedding of %s is zero or not finite%s", settings->embeddings,
+                     e->utts[bad], when);
+}
+
+// Rows of length 1, after centring or whitening where asked for.
+static int prepare_rows(const Settings *settings, Embeddings *e, Error *error)
+{
+    if (e->n < 2)
+        return error_set(error, "%s has %lld embeddings; clustering needs at least 2", settings->embeddings,
+                         (long long)e->n);
+    if (normalise(settings, e, "", error) < 0)
+        return -1;
+    if (settings->whiten > 0) {
+        float *whitened;
+        int64_t kept;
+        if (whiten(e->matrix, e->n, e->dim, settings->whiten, &whitened, &kept, error) < 0)
+            return -1;
+        log_info("whitening: %lld of %lld principal directions kept", (long long)kept, (long long)e->dim);
+        mem_free(e->matrix);
+        e->matrix = whitened;
+        e->dim = kept;
+        return normalise(settings, e, " after whitening", error);
+    }
+    if (!settings->center)
+        return 0;
+    rows_subtract_mean(e->matrix, e->n, e->dim);
+    return normalise(settings, e, " after centring", error);
+}
+
+static int64_t centroid_count(const Settings *settings, int64_t n)
+{
+    if (settings->centroids > 0)
+        return settings->centroids < n ? settings->centroids : n;
+    if (n < SMALL_CORPUS)
+        return n;
+    int64_t count = n / UTTS_PER_CENTROID;
+    return count < MOST_CENTROIDS ? count : MOST_CENTROIDS;
+}
+
+// Drops empty centroids and renumbers, so that every point stands for somebody.
+static void take_centroids(const Settings *settings, Kmeans *found, Clustering *c)
+{
+    int64_t dim = c->embeddings.dim, used = 0;
+    int64_t *place = mem_alloc((size_t)found->n_centroids, sizeof(int64_t));
+    c->weights = settings->weighted ? mem_alloc((size_t)found->n_centroids, sizeof(double)) : NULL;
+    for (int64_t k = 0; k < found->n_centroids; k++) {
+        place[k] = used;
+        if (found->counts[k] == 0)
+            continue;
+        memmove(found->centroids + used * dim, found->centroids + k * dim, (size_t)dim * sizeof(float));
+        if (c->weights)
+            c->weights[used] = (double)found->counts[k];
+        used++;
+    }
+    for (int64_t i = 0; i < c->embeddings.n; i++)
+        found->labels[i] = place[found->labels[i]];
+    mem_free(place);
+    c->points = found->centroids;
+    c->point_of = found->labels;
+    c->n_points = used;
+    found->centroids = NULL;
+    found->labels = NULL;
+    kmeans_release(found);
+}
+
+static int make_points(const Settings *settings, int64_t seed, Clustering *c, Error *error)
+{
+    const Embeddings *e = &c->embeddings;
+    int64_t n_centroids = centroid_count(settings, e->n);
+    char text[32];
+    if (n_centroids == e->n) {
+        c->points = e->matrix;
+        c->n_points = e->n;
+        log_info("points: the %lld utterances themselves, no k-means", (long long)e->n);
+        return 0;
+    }
+    KmeansOptions options = kmeans_defaults(n_centroids);
+    options.n_iterations = (int)settings->iterations;
+    options.n_redo = (int)settings->redo;
+    options.spherical = true;
+    options.seed = seed;
+    log_info(
+        "k-means: %lld x %lld to %lld centroids, spherical, %d iterations, %d starts, every row used, seed "
+        "%lld; takes %s",
+        (long long)e->n, (long long)e->dim, (long long)n_centroids, options.n_iterations, options.n_redo,
+        (long long)seed, log_bytes(text, kmeans_bytes(e->n, e->dim, n_centroids)));
+    Kmeans found;
+    if (kmeans(e->matrix, e->n, e->dim, &options, &found, error) < 0)
+        return -1;
+    log_info("k-means: mean cosine to the centroid %.4f, %lld empty centroids dropped",
+             found.objective / (double)e->n, (long long)found.n_empty);
+    take_centroids(settings, &found, c);
+    return 0;
+}
+
+// ---- the cut
+// -------------------------------------------------------------------------------------------------
+
+static void print_sweep(const Sweep *sweep)
+{
+    log_info("   clusters  silhouette  singletons  median  largest  height   gap");
+    for (int64_t i = 0; i < sweep->n_rows; i++) {
+        const SweepRow *row = &sweep->rows[i];
+        log_info("%c %9lld  %10.4f  %10lld  %6lld  %7lld  %6.4f  %4.1f%%", row->chosen ? '>' : ' ',
+                 (long long)row->n_clusters, row->silhouette, (long long)row->singletons,
+                 (long long)row->median, (long long)row->largest, row->height, 100 * row->gap);
+    }
+    log_info("auto: %s", sweep->reason);
+}
+
+static int choose(const Settings *settings, Clustering *c, Error *error)
+{
+    const Embeddings *e = &c->embeddings;
+    bool by_distance = !isnan(settings->threshold_distance),
+         by_similarity = !isnan(settings->threshold_similarity);
+    if (by_distance || by_similarity) {
+        double height = by_distance ? settings->threshold_distance : 1 - settings->threshold_similarity;
+        c->n_clusters = dendrogram_count_at(&c->dendrogram, height);
+        log_info("cut: %lld clusters at %s linkage distance %.4f", (long long)c->n_clusters,
+                 settings->linkage, height);
+        return 0;
+    }
+    if (strcmp(settings->clusters, "auto") != 0) {
+        c->n_clusters = strtoll(settings->clusters, NULL, 10);
+        if (c->n_clusters > c->n_points)
+            return error_set(
+                error, "%lld clusters cannot be made from %lld points; lower --clusters or raise --centroids",
+                (long long)c->n_clusters, (long long)c->n_points);
+        return 0;
+    }
+    if (choose_clusters(&c->dendrogram, e->matrix, e->n, e->dim, c->point_of, SILHOUETTE_ROWS, &c->sweep,
+                        error) < 0)
+        return -1;
+    print_sweep(&c->sweep);
+    c->n_clusters = c->sweep.n_clusters;
+    return 0;
+}
+
+static int build_and_cut(const Settings *settings, Clustering *c, Error *error)
+{
+    Linkage linkage = strcmp(settings->linkage, "ward") == 0 ? LINKAGE_WARD : LINKAGE_AVERAGE;
+    char text[32];
+    log_info("agglomeration: %lld points, %s linkage, %s; takes %s", (long long)c->n_points,
+             settings->linkage, c->weights ? "weighted" : "unweighted",
+             log_bytes(text, agglomerate_bytes(c->n_points, c->embeddings.dim)));
+    if (agglomerate(c->points, c->weights, c->n_points, c->embeddings.dim, linkage, &c->dendrogram, error) <
+            0 ||
+        choose(settings, c, error) < 0)
+        return -1;
+    int64_t *point_labels = mem_alloc((size_t)c->n_points, sizeof(int64_t));
+    dendrogram_cut(&c->dendrogram, c->n_clusters, point_labels);
+    c->labels = mem_alloc((size_t)c->embeddings.n, sizeof(int64_t));
+    for (int64_t i = 0; i < c->embeddings.n; i++)
+        c->labels[i] = point_labels[c->point_of ? c->point_of[i] : i];
+    mem_free(point_labels);
+    return 0;
+}
+
+// ---- the previous round and the truth
+// ------------------------------------------------------------------------
+
+static int load_previous(const char *path, LabelList *list, Error *error)
+{
+    ShardReader *reader = shard_reader_open(path, error);
+    if (!reader)
+        return -1;
+    char *text;
+    size_t n_bytes;
+    int status = shard_reader_load(reader, "utt2spk", &text, &n_bytes, error);
+    shard_reader_close(reader);
+    if (status < 0)
+        return -1;
+    status = labels_parse(path, text, list, error);
+    mem_free(text);
+    return status;
+}
+
+// The number in "c00012"; -1 for names that are not ours.
+static int64_t number_of_name(const char *name)
+{
+    char *end;
+    if (name[0] != 'c' || name[1] < '0' || name[1] > '9')
+        return -1;
+    long long number = strtoll(name + 1, &end, 10);
+    return *end ? -1 : number;
+}
+
+static int number_clusters(const Settings *settings, Clustering *c, Error *error)
+{
+    LabelList list = {0};
+    if (settings->previous && load_previous(settings->previous, &list, error) < 0)
+        return -1;
+    int64_t n = c->embeddings.n, n_shared = 0;
+    int64_t *previous = mem_alloc((size_t)n, sizeof(int64_t));
+    int64_t *before = mem_alloc((size_t)n, sizeof(int64_t)), *now = mem_alloc((size_t)n, sizeof(int64_t));
+    int64_t *used = mem_alloc((size_t)list.n_labels + 1, sizeof(int64_t));
+    for (int64_t k = 0; k < list.n_labels; k++)
+        used[k] = number_of_name(list.names[k]);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = list.n ? labels_find(&list, c->embeddings.utts[i]) : -1;
+        previous[i] = at < 0 ? -1 : used[list.labels[at]];
+        if (at >= 0) {
+            before[n_shared] = list.labels[at];
+            now[n_shared++] = c->labels[i];
+        }
+    }
+    c->ids = mem_alloc((size_t)c->n_clusters, sizeof(int64_t));
+    int64_t kept = stable_label_ids(c->labels, previous, n, c->n_clusters, used, list.n_labels, c->ids);
+    if (settings->previous && n_shared > 0) {
+        Agreement agreement;
+        agreement_measure(before, now, n_shared, &agreement);
+        c->agreement_nmi = agreement.nmi;
+        c->agreement_ari = agreement.ari;
+        log_info("previous round: %lld clusters, %lld numbers kept; agreement NMI %.4f, ARI %.4f over %lld "
+                 "utterances",
+                 (long long)list.n_labels, (long long)kept, agreement.nmi, agreement.ari,
+                 (long long)n_shared);
+    }
+    mem_free(previous);
+    mem_free(before);
+    mem_free(now);
+    mem_free(used);
+    labels_release(&list);
+    return 0;
+}
+
+static int load_truth(const char *path, const Embeddings *e, int64_t *classes, Error *error)
+{
+    LabelList list;
+    const char *form;
+    if (labels_load(path, e->utts, e->n, &list, &form, error) < 0)
+        return -1;
+    int status = labels_align(&list, path, e->utts, e->n, classes, error);
+    if (status == 0)
+        log_info("truth: %lld labels, form %s", (long long)list.n_labels, form);
+    labels_release(&list);
+    return status;
+}
+
+// ---- outputs
+// -------------------------------------------------------------------------------------------------
+
+static int add_matrix(ShardWriter *writer, const char *name, const float *matrix, int64_t rows, int64_t cols,
+                      Error *error)
+{
+    char *data;
+    size_t n_bytes;
+    if (npy_encode(matrix, rows, cols, &data, &n_bytes, error) < 0)
+        return -1;
+    int status = shard_writer_add(writer, name, data, n_bytes, error);
+    mem_free(data);
+    return status;
+}
+
+// Mean of each cluster over the rows as clustered (whitened where they were), of length 1, by cluster number.
+static int add_centroids(ShardWriter *writer, const Clustering *c, const int64_t *order, Error *error)
+{
+    const Embeddings *e = &c->embeddings;
+    float *means = mem_zero((size_t)c->n_clusters, (size_t)e->dim * sizeof(float));
+    int64_t *row_of = mem_alloc((size_t)c->n_clusters, sizeof(int64_t));
+    for (int64_t r = 0; r < c->n_clusters; r++)
+        row_of[order[r]] = r;
+    for (int64_t i = 0; i < e->n; i++)
+        for (int64_t d = 0; d < e->dim; d++)
+            means[row_of[c->labels[i]] * e->dim + d] += e->matrix[i * e->dim + d];
+    rows_normalise(means, c->n_clusters, e->dim); // a cluster whose mean is exactly zero keeps it
+    int status = add_matrix(writer, "centroids.npy", means, c->n_clusters, e->dim, error);
+    mem_free(row_of);
+    mem_free(means);
+    return status;
+}
+
+// scipy's rows [n_points - 1, 4] as float32: node numbers are exact below 2^24, far above MOST_CENTROIDS.
+static int add_merges(ShardWriter *writer, const Dendrogram *dendrogram, Error *error)
+{
+    int64_t n = dendrogram->n_points - 1;
+    float *rows = mem_alloc((size_t)n + 1, 4 * sizeof(float));
+    for (int64_t m = 0; m < n; m++) {
+        const Merge *merge = &dendrogram->merges[m];
+        float row[4] = {(float)merge->first, (float)merge->second, (float)merge->height, (float)merge->size};
+        memcpy(rows + 4 * m, row, sizeof row);
+    }
+    int status = add_matrix(writer, "merges.npy", rows, n, 4, error);
+    mem_free(rows);
+    return status;
+}
+
+static int add_utt2spk(ShardWriter *writer, const Clustering *c, Error *error)
+{
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+    if (!out)
+        return error_set_errno(error, "utt2spk");
+    for (int64_t i = 0; i < c->embeddings.n; i++)
+        fprintf(out, "%s c%05lld\n", c->embeddings.utts[i], (long long)c->ids[c->labels[i]]);
+    fclose(out);
+    int status = shard_writer_add(writer, "utt2spk", text, length, error);
+    free(text);
+    return status;
+}
+
+static const int64_t *ids_in_order; // qsort has no context argument
+
+static int compare_ids(const void *a, const void *b)
+{
+    int64_t x = ids_in_order[*(const int64_t *)a], y = ids_in_order[*(const int64_t *)b];
+    return (x > y) - (x < y);
+}
+
+static int publish_labels(const char *path, const Clustering *c, Error *error)
+{
+    ShardWriter *writer = shard_writer_create(path, COMPRESSION, error);
+    if (!writer)
+        return -1;
+    int64_t *order = mem_alloc((size_t)c->n_clusters, sizeof(int64_t)); // clusters by number
+    for (int64_t k = 0; k < c->n_clusters; k++)
+        order[k] = k;
+    ids_in_order = c->ids;
+    qsort(order, (size_t)c->n_clusters, sizeof(int64_t), compare_ids);
+    int status = add_utt2spk(writer, c, error);
+    if (status == 0)
+        status = add_centroids(writer, c, order, error);
+    if (status == 0)
+        status = add_merges(writer, &c->dendrogram, error);
+    mem_free(order);
+    if (status < 0) {
+        shard_writer_abandon(writer);
+        return -1;
+    }
+    return shard_writer_commit(writer, error);
+}
+
+static void add_number(cJSON *json, const char *key, double value)
+{
+    if (isfinite(value))
+        cJSON_AddNumberToObject(json, key, value);
+    else
+        cJSON_AddNullToObject(json, key);
+}
+
+static void add_sweep(cJSON *json, const Sweep *sweep)
+{
+    if (sweep->n_rows == 0)
+        return;
+    cJSON_AddStringToObject(json, "reason", sweep->reason);
+    cJSON *rows = cJSON_AddArrayToObject(json, "sweep");
+    for (int64_t i = 0; i < sweep->n_rows; i++) {
+        const SweepRow *row = &sweep->rows[i];
+        cJSON *item = cJSON_CreateObject();
+        add_number(item, "clusters", (double)row->n_clusters);
+        add_number(item, "silhouette", row->silhouette);
+        add_number(item, "singletons", (double)row->singletons);
+        add_number(item, "smallest", (double)row->smallest);
+        add_number(item, "median", (double)row->median);
+        add_number(item, "largest", (double)row->largest);
+        add_number(item, "height", row->height);
+        add_number(item, "gap", row->gap);
+        cJSON_AddBoolToObject(item, "chosen", row->chosen);
+        cJSON_AddItemToArray(rows, item);
+    }
+}
+
+static int compare_int64(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+// "sizes": [[utterances in a cluster, clusters of this size], ...]. sizes is sorted on return.
+static void add_histogram(cJSON *json, int64_t *sizes, int64_t n)
+{
+    cJSON *histogram = cJSON_AddArrayToObject(json, "sizes");
+    qsort(sizes, (size_t)n, sizeof(int64_t), compare_int64);
+    for (int64_t start = 0, end; start < n; start = end) {
+        for (end = start; end < n && sizes[end] == sizes[start];)
+            end++;
+        double pair[2] = {(double)sizes[start], (double)(end - start)};
+        cJSON_AddItemToArray(histogram, cJSON_CreateDoubleArray(pair, 2));
+    }
+}
+
+static void add_truth(cJSON *json, const Agreement *truth)
+{
+    add_number(json, "purity", truth->purity);
+    add_number(json, "nmi", truth->nmi);
+    add_number(json, "ari", truth->ari);
+    add_number(json, "v_measure", truth->v_measure);
+    add_number(json, "pairwise_f1", truth->pair_f1);
+    log_info("truth: purity %.4f, NMI %.4f, ARI %.4f, V-measure %.4f, pairwise F1 %.4f", truth->purity,
+             truth->nmi, truth->ari, truth->v_measure, truth->pair_f1);
+}
+
+static int publish_report(const Settings *settings, const Clustering *c, Error *error)
+{
+    double silhouette;
+    const Embeddings *e = &c->embeddings;
+    if (silhouette_measure(e->matrix, e->n, e->dim, c->labels, c->n_clusters, SILHOUETTE_ROWS, &silhouette,
+                           error) < 0)
+        return -1;
+    int64_t *sizes = mem_alloc((size_t)c->n_clusters, sizeof(int64_t));
+    cluster_sizes(c->labels, e->n, c->n_clusters, sizes);
+    int64_t singletons = count_singletons(sizes, c->n_clusters);
+    cJSON *json = cJSON_CreateObject();
+    add_number(json, "clusters", (double)c->n_clusters);
+    add_number(json, "singletons", (double)singletons);
+    add_number(json, "silhouette", silhouette);
+    add_number(json, "agreement_nmi", c->agreement_nmi);
+    add_number(json, "agreement_ari", c->agreement_ari);
+    add_number(json, "utterances", (double)e->n);
+    add_number(json, "points", (double)c->n_points);
+    cJSON_AddStringToObject(json, "linkage", settings->linkage);
+    if (c->has_truth)
+        add_truth(json, &c->truth);
+    add_sweep(json, &c->sweep);
+    add_histogram(json, sizes, c->n_clusters);
+    log_info("clusters: %lld, sizes %lld to %lld (median %lld), %lld singletons, silhouette %.4f (cosine)",
+             (long long)c->n_clusters, (long long)sizes[0], (long long)sizes[c->n_clusters - 1],
+             (long long)sizes[c->n_clusters / 2], (long long)singletons, silhouette);
+    char *text = cJSON_Print(json);
+    int status = publish_text(settings->report, text, error);
+    cJSON_free(text);
+    cJSON_Delete(json);
+    mem_free(sizes);
+    return status;
+}
+
+// ---- the stage
+// -----------------------------------------------------------------------------------------------
+
+static void check_settings(const Program *program, const Settings *s)
+{
+    char *end;
+    long long count = strtoll(s->clusters, &end, 10);
+    if (strcmp(s->clusters, "auto") != 0 && (*end || count < 1))
+        program_misuse(program, "--clusters is a count or `auto`, not `%s`", s->clusters);
+    if (!isnan(s->threshold_similarity) && strcmp(s->linkage, "average") != 0)
+        program_misuse(program, "--threshold-similarity (a cosine) needs --linkage average");
+    if (!isnan(s->threshold_similarity) && !isnan(s->threshold_distance))
+        program_misuse(program, "--threshold-distance and --threshold-similarity exclude each other");
+}
+
+static int run(const Program *program, const Settings *s, Clustering *c, Error *error)
+{
+    if (embeddings_load(s->embeddings, s->list, &c->embeddings, error) < 0)
+        return -1;
+    int64_t *classes = mem_alloc((size_t)c->embeddings.n + 1, sizeof(int64_t));
+    int status = s->truth ? load_truth(s->truth, &c->embeddings, classes, error) : 0;
+    const char *inputs[] = {s->embeddings, s->previous ? s->previous : s->truth,
+                            s->previous ? s->truth : NULL, NULL};
+    if (status == 0 && prepare_rows(s, &c->embeddings, error) == 0 &&
+        make_points(s, program->seed, c, error) == 0 && build_and_cut(s, c, error) == 0 &&
+        number_clusters(s, c, error) == 0) {
+        c->has_truth = s->truth != NULL;
+        if (c->has_truth)
+            agreement_measure(classes, c->labels, c->embeddings.n, &c->truth);
+        status = publish_labels(s->out, c, error) < 0 ||
+                         provenance_publish(program, s->out, inputs, error) < 0 ||
+                         publish_report(s, c, error) < 0
+                     ? -1
+                     : 0;
+    } else {
+        status = -1;
+    }
+    mem_free(classes);
+    return status;
+}
+
+static void clustering_release(Clustering *c)
+{
+    if (c->points != c->embeddings.matrix)
+        mem_free(c->points);
+    mem_free(c->point_of);
+    mem_free(c->weights);
+    mem_free(c->labels);
+    mem_free(c->ids);
+    dendrogram_release(&c->dendrogram);
+    sweep_release(&c->sweep);
+    embeddings_release(&c->embeddings);
+}
+
+int main(int argc, char **argv)
+{
+    Settings s = {.clusters = "auto",
+                  .linkage = "ward",
+                  .iterations = 25,
+                  .redo = 1,
+                  .threshold_distance = NAN,
+                  .threshold_similarity = NAN};
+    const Option options[] = {
+        {"embeddings", OPTION_TEXT, &s.embeddings, 0, 0, NULL, "FILE", "embeddings: shard or .npy", true},
+        {"list", OPTION_TEXT, &s.list, 0, 0, NULL, "FILE",
+         "utterances of a .npy (default: utts.txt beside it)", false},
+        {"out", OPTION_TEXT, &s.out, 0, 0, NULL, "FILE", "label shard", true},
+        {"report", OPTION_TEXT, &s.report, 0, 0, NULL, "FILE", "clusters.json", true},
+        {"previous", OPTION_TEXT, &s.previous, 0, 0, NULL, "FILE", "label shard of the round before", false},
+        {"truth", OPTION_TEXT, &s.truth, 0, 0, NULL, "FILE", "utt2spk, for the report only", false},
+        {"clusters", OPTION_TEXT, &s.clusters, 0, 0, NULL, "N|auto", "how many pseudo-speakers", false},
+        {"threshold-distance", OPTION_REAL, &s.threshold_distance, 0, 0, NULL, NULL,
+         "instead: merge up to this linkage distance", false},
+        {"threshold-similarity", OPTION_REAL, &s.threshold_similarity, 0, 0, NULL, NULL,
+         "instead, with average linkage: merge down to this mean cosine", false},
+        {"linkage", OPTION_CHOICE, &s.linkage, 0, 0, "ward|average", NULL, "ward, or average cosine distance",
+         false},
+        {"centroids", OPTION_INTEGER, &s.centroids, 0, 1e9, NULL, NULL,
+         "k-means centroids to agglomerate; 0: by corpus size", false},
+        {"iterations", OPTION_INTEGER, &s.iterations, 1, 10000, NULL, NULL, "k-means iterations", false},
+        {"redo", OPTION_INTEGER, &s.redo, 1, 100, NULL, NULL, "k-means starts; the best is kept", false},
+        {"weighted", OPTION_FLAG, &s.weighted, 0, 0, NULL, NULL, "centroids count as many as they stand for",
+         false},
+        {"whiten", OPTION_INTEGER, &s.whiten, 0, 1e6, NULL, "N",
+         "whiten, keeping N principal directions; 0: do not", false},
+        {"center", OPTION_FLAG, &s.center, 0, 0, NULL, NULL, "subtract the mean embedding first", false},
+        {0}};
+    Program program = {.name = "cluster",
+                       .summary = "Groups embeddings into pseudo-speakers.",
+                       .usage = "[options] --embeddings FILE --out FILE --report FILE"};
+    program_begin(&program, options, argc, argv);
+    check_settings(&program, &s);
+    Error error = {0};
+    Clustering c = {.agreement_nmi = NAN, .agreement_ari = NAN};
+    if (run(&program, &s, &c, &error) < 0)
+        return program_fail(&program, &error);
+    int64_t n = c.embeddings.n, n_clusters = c.n_clusters;
+    clustering_release(&c);
+    return program_done(&program, "%lld utterances in %lld clusters", (long long)n, (long long)n_clusters);
+}

@@ -1,0 +1,276 @@
+// voxloop-evaluate: cosine scores of trials, EER and minDCF, beside those of untrained statistics.
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "audio/fbank.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "base/progress.h"
+#include "cache/corpus.h"
+#include "cache/embeddings.h"
+#include "cache/provenance.h"
+#include "cache/publish.h"
+#include "score/cosine.h"
+#include "score/metrics.h"
+#include "score/statistics_baseline.h"
+#include "score/trials.h"
+
+enum { DET_POINTS = 400 };
+
+typedef struct Settings {
+    const char *embeddings, *list, *trials, *scores, *report, *audio;
+    bool label_free, center;
+    int64_t label_free_pairs;
+} Settings;
+
+typedef struct Result {
+    bool measured; // false: no trials could be made
+    double eer, eer_threshold, min_dcf_p01, min_dcf_p05;
+    double baseline_eer; // NAN: not computed
+    DetCurve curve;
+} Result;
+
+static int load_trials(const Settings *settings, int64_t seed, const Embeddings *embeddings, Trials *trials,
+                       Error *error)
+{
+    if (settings->label_free)
+        trials_label_free(embeddings->utts, embeddings->n, settings->label_free_pairs, seed, trials);
+    else if (trials_load(settings->trials, embeddings->utts, embeddings->n, trials, error) < 0)
+        return -1;
+    log_info("trials: %lld target, %lld nontarget; form %s", (long long)trials->n_target,
+             (long long)trials->n_nontarget, trials->form);
+    if (trials->n == 0)
+        log_warn(
+            "no folder holds two utterances, or all are in one: there are no label-free trials, and no EER");
+    return 0;
+}
+
+// Scores the trials with rows [n, dim], which it normalises, and measures the curve.
+static int score_rows(float *rows, char *const *utts, int64_t n, int64_t dim, const Trials *trials,
+                      double *scores, DetCurve *curve, Error *error)
+{
+    int64_t bad = rows_normalise(rows, n, dim);
+    if (bad >= 0)
+        return error_set(error, "the embedding of %s is zero or not finite", utts[bad]);
+    cosine_score(rows, dim, trials, scores);
+    bool *targets = mem_alloc((size_t)trials->n, sizeof(bool));
+    for (int64_t t = 0; t < trials->n; t++)
+        targets[t] = trials->trials[t].target;
+    int status = det_curve_create(scores, targets, trials->n, curve, error);
+    mem_free(targets);
+    return status;
+}
+
+// ---- the untrained baseline
+// ----------------------------------------------------------------------------------
+
+static int statistics_of(const Corpus *corpus, const Fbank *fbank, const char *utt, float *embedding,
+                         Error *error)
+{
+    int64_t index = corpus_find(corpus, utt);
+    if (index < 0)
+        return error_set(error, "%s has an embedding but is not in the audio folder", utt);
+    int64_t n_samples = corpus_samples(corpus, index);
+    float *samples = mem_alloc((size_t)n_samples, sizeof(float));
+    int status = corpus_read(corpus, index, 0, n_samples, samples, error);
+    if (status == 0)
+        statistics_embedding(fbank, samples, n_samples, embedding);
+    mem_free(samples);
+    return status;
+}
+
+// rows [n, STATISTICS_DIM]; only utterances that a trial names are read, the others' rows hold 1.
+static int statistics_of_all(const Corpus *corpus, const Embeddings *embeddings, const Trials *trials,
+                             float *rows, Error *error)
+{
+    bool *needed = mem_zero((size_t)embeddings->n, sizeof(bool));
+    for (int64_t t = 0; t < trials->n; t++)
+        needed[trials->trials[t].enroll] = needed[trials->trials[t].test] = true;
+    Fbank *fbank = statistics_fbank();
+    Progress *progress = progress_create("utt", embeddings->n);
+    int status = 0;
+#pragma omp parallel for schedule(dynamic, 8)
+    for (int64_t i = 0; i < embeddings->n; i++) {
+        Error own = {0};
+        rows[i * STATISTICS_DIM] = 1;
+        if (needed[i] &&
+            statistics_of(corpus, fbank, embeddings->utts[i], rows + i * STATISTICS_DIM, &own) < 0) {
+#pragma omp critical
+            status = error_set(error, "%s", own.text);
+        }
+        progress_step(progress, 1);
+    }
+    progress_destroy(progress);
+    fbank_destroy(fbank);
+    mem_free(needed);
+    return status;
+}
+
+static int measure_baseline(const char *audio, const Embeddings *embeddings, const Trials *trials,
+                            double *eer, Error *error)
+{
+    Corpus *corpus = corpus_open(audio, error);
+    if (!corpus)
+        return -1;
+    float *rows = mem_zero((size_t)embeddings->n, STATISTICS_DIM * sizeof(float));
+    double *scores = mem_alloc((size_t)trials->n, sizeof(double));
+    DetCurve curve = {0};
+    int status = statistics_of_all(corpus, embeddings, trials, rows, error);
+    if (status == 0)
+        status =
+            score_rows(rows, embeddings->utts, embeddings->n, STATISTICS_DIM, trials, scores, &curve, error);
+    if (status == 0)
+        *eer = det_eer(&curve, NULL);
+    det_curve_release(&curve);
+    mem_free(scores);
+    mem_free(rows);
+    corpus_close(corpus);
+    return status;
+}
+
+// ---- outputs
+// -------------------------------------------------------------------------------------------------
+
+static int publish_scores(const char *path, const Embeddings *embeddings, const Trials *trials,
+                          const double *scores, Error *error)
+{
+    PublishFile *file = publish_open(path, error);
+    if (!file)
+        return -1;
+    for (int64_t t = 0; t < trials->n; t++) {
+        const Trial *trial = &trials->trials[t];
+        fprintf(publish_stream(file), "%s %s %.6f %s\n", embeddings->utts[trial->enroll],
+                embeddings->utts[trial->test], scores[t], trial->target ? "target" : "nontarget");
+    }
+    return publish_commit(file, error);
+}
+
+static void add_number(cJSON *json, const char *key, double value)
+{
+    if (isfinite(value))
+        cJSON_AddNumberToObject(json, key, value);
+    else
+        cJSON_AddNullToObject(json, key);
+}
+
+static void add_det(cJSON *json, const DetCurve *curve)
+{
+    int64_t indices[DET_POINTS], n = det_thin(curve, DET_POINTS, indices);
+    cJSON *points = cJSON_AddArrayToObject(json, "det"); // [false alarm rate, miss rate]
+    for (int64_t i = 0; i < n; i++) {
+        double rates[2] = {curve->points[indices[i]].fpr, curve->points[indices[i]].fnr};
+        cJSON_AddItemToArray(points, cJSON_CreateDoubleArray(rates, 2));
+    }
+}
+
+static int publish_report(const Settings *settings, const Trials *trials, const Result *result, Error *error)
+{
+    cJSON *json = cJSON_CreateObject();
+    add_number(json, "eer", result->measured ? 100 * result->eer : NAN);
+    add_number(json, "min_dcf_p01", result->measured ? result->min_dcf_p01 : NAN);
+    add_number(json, "min_dcf_p05", result->measured ? result->min_dcf_p05 : NAN);
+    cJSON_AddNumberToObject(json, "n_target", (double)trials->n_target);
+    cJSON_AddNumberToObject(json, "n_nontarget", (double)trials->n_nontarget);
+    add_number(json, "statistics_baseline_eer", 100 * result->baseline_eer);
+    cJSON_AddBoolToObject(json, "label_free", settings->label_free);
+    cJSON_AddStringToObject(json, "trial_form", trials->form);
+    cJSON_AddStringToObject(json, "eer_rule", "interpolated on the ROC (wespeaker)");
+    add_number(json, "eer_threshold", result->measured ? result->eer_threshold : NAN);
+    add_det(json, &result->curve);
+    char *text = cJSON_Print(json);
+    int status = publish_text(settings->report, text, error);
+    cJSON_free(text);
+    cJSON_Delete(json);
+    return status;
+}
+
+// The lines that wespeaker prints, for scripts that grep them.
+static void print_metrics(const Settings *settings, const Result *result)
+{
+    printf("---- %s -----\n", settings->scores);
+    if (!result->measured) {
+        printf("EER = none (no trials)\n");
+        return;
+    }
+    if (settings->label_free)
+        printf("label-free trials: same recording against different recordings\n");
+    printf("EER = %.3f\n", 100 * result->eer);
+    printf("minDCF (p_target:0.01 c_miss:1 c_fa:1) = %.3f\n", result->min_dcf_p01);
+    printf("minDCF (p_target:0.05 c_miss:1 c_fa:1) = %.3f\n", result->min_dcf_p05);
+    if (isfinite(result->baseline_eer))
+        printf("EER of untrained statistics (MFCC mean and deviation) = %.3f\n", 100 * result->baseline_eer);
+}
+
+static int evaluate(const Settings *settings, Embeddings *embeddings, const Trials *trials, double *scores,
+                    Result *result, Error *error)
+{
+    if (trials->n == 0)
+        return 0;
+    if (settings->center)
+        rows_subtract_mean(embeddings->matrix, embeddings->n, embeddings->dim);
+    if (score_rows(embeddings->matrix, embeddings->utts, embeddings->n, embeddings->dim, trials, scores,
+                   &result->curve, error) < 0)
+        return -1;
+    result->measured = true;
+    result->eer = det_eer(&result->curve, &result->eer_threshold);
+    result->min_dcf_p01 = det_min_dcf(&result->curve, 0.01);
+    result->min_dcf_p05 = det_min_dcf(&result->curve, 0.05);
+    if (!settings->audio)
+        return 0;
+    return measure_baseline(settings->audio, embeddings, trials, &result->baseline_eer, error);
+}
+
+int main(int argc, char **argv)
+{
+    Settings s = {.label_free_pairs = 20000};
+    const Option options[] = {
+        {"embeddings", OPTION_TEXT, &s.embeddings, 0, 0, NULL, "FILE", "embeddings: shard or .npy", true},
+        {"list", OPTION_TEXT, &s.list, 0, 0, NULL, "FILE",
+         "utterances of a .npy (default: utts.txt beside it)", false},
+        {"trials", OPTION_TEXT, &s.trials, 0, 0, NULL, "FILE",
+         "trials: `1|0 enroll test` or `enroll test target|nontarget`", false},
+        {"label-free", OPTION_FLAG, &s.label_free, 0, 0, NULL, NULL,
+         "no trials: pairs from the same folder against pairs from different ones", false},
+        {"label-free-pairs", OPTION_INTEGER, &s.label_free_pairs, 1, 1e8, NULL, NULL,
+         "at most this many of each kind", false},
+        {"center", OPTION_FLAG, &s.center, 0, 0, NULL, NULL, "subtract the mean embedding first", false},
+        {"audio", OPTION_TEXT, &s.audio, 0, 0, NULL, "DIR",
+         "prepared audio: also measure untrained statistics on the same trials", false},
+        {"scores", OPTION_TEXT, &s.scores, 0, 0, NULL, "FILE", "score file: enroll test score label", true},
+        {"report", OPTION_TEXT, &s.report, 0, 0, NULL, "FILE", "eval.json", true},
+        {0}};
+    Program program = {
+        .name = "evaluate",
+        .summary = "Scores trials with cosine and measures EER and minDCF.",
+        .usage = "[options] --embeddings FILE (--trials FILE | --label-free) --scores FILE --report FILE",
+        .details = "EER is interpolated on the ROC as wespeaker does; minDCF is divided by min(p, 1-p)."};
+    program_begin(&program, options, argc, argv);
+    if (!s.trials == !s.label_free)
+        program_misuse(&program, "give either --trials FILE or --label-free");
+
+    Error error = {0};
+    Embeddings embeddings = {0};
+    Trials trials = {0};
+    Result result = {.baseline_eer = NAN};
+    if (embeddings_load(s.embeddings, s.list, &embeddings, &error) < 0 ||
+        load_trials(&s, program.seed, &embeddings, &trials, &error) < 0)
+        return program_fail(&program, &error);
+    double *scores = mem_alloc((size_t)trials.n + 1, sizeof(double));
+    const char *inputs[] = {s.embeddings, s.trials, NULL};
+    if (evaluate(&s, &embeddings, &trials, scores, &result, &error) < 0 ||
+        publish_scores(s.scores, &embeddings, &trials, scores, &error) < 0 ||
+        provenance_publish(&program, s.scores, inputs, &error) < 0 ||
+        publish_report(&s, &trials, &result, &error) < 0)
+        return program_fail(&program, &error);
+    print_metrics(&s, &result);
+    int64_t n_trials = trials.n;
+    det_curve_release(&result.curve);
+    mem_free(scores);
+    trials_release(&trials);
+    embeddings_release(&embeddings);
+    return program_done(&program, "%lld trials", (long long)n_trials);
+}
