@@ -1,5 +1,6 @@
 #include "damage.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,18 +42,26 @@ void scratch_write(const char *path, const void *data, size_t n_bytes)
         fail_msg("cannot write %s", path);
 }
 
-void damage_each_bit(const char *path, const void *whole, size_t n_bytes, size_t stride, DamageVisit *visit,
-                     void *context)
+static void patch(const char *path, size_t at, char byte)
 {
-    char *copy = memcpy(mem_alloc(n_bytes, 1), whole, n_bytes), what[64];
-    for (size_t bit = 0; bit < 8 * n_bytes; bit += stride) {
-        copy[bit / 8] ^= (char)(1 << bit % 8);
-        scratch_write(path, copy, n_bytes);
-        copy[bit / 8] ^= (char)(1 << bit % 8);
+    int descriptor = open(path, O_WRONLY);
+    if (descriptor < 0 || pwrite(descriptor, &byte, 1, (off_t)at) != 1)
+        fail_msg("cannot write %s", path);
+    close(descriptor);
+}
+
+void damage_each_bit(const char *path, const void *whole, size_t n_bytes, size_t first_byte, size_t stride,
+                     DamageVisit *visit, void *context)
+{
+    const char *bytes = whole;
+    char what[64];
+    scratch_write(path, whole, n_bytes);
+    for (size_t bit = 8 * first_byte; bit < 8 * n_bytes; bit += stride) {
+        patch(path, bit / 8, (char)(bytes[bit / 8] ^ 1 << bit % 8));
         snprintf(what, sizeof what, "bit %zu of byte %zu flipped", bit % 8, bit / 8);
         visit(path, context, what);
+        patch(path, bit / 8, bytes[bit / 8]);
     }
-    mem_free(copy);
 }
 
 void damage_each_cut(const char *path, const void *whole, size_t n_bytes, size_t stride, DamageVisit *visit,

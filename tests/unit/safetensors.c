@@ -106,7 +106,7 @@ static void test_every_flip_and_cut_is_refused(void **state)
     char *whole;
     size_t n_bytes;
     assert_int_equal(file_read(path, &whole, &n_bytes, &error), 0);
-    damage_each_bit(path, whole, n_bytes, 1, must_be_refused, NULL);
+    damage_each_bit(path, whole, n_bytes, 0, 1, must_be_refused, NULL);
     damage_each_cut(path, whole, n_bytes, 1, must_be_refused, NULL);
     mem_free(whole);
 }
