@@ -1,0 +1,77 @@
+#!/bin/bash
+# voxloop-cluster: what it writes, that labels keep their names, and one clear line for bad input.
+set -u
+bin=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failures=0
+fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
+
+# rows FILE N DIM: a float32 .npy of N rows around N/6 directions; utts.txt and truth beside it.
+rows() {
+    perl -e '
+        my ($file, $n, $dim) = @ARGV;
+        srand(7);
+        my $head = "{\x27descr\x27: \x27<f4\x27, \x27fortran_order\x27: False, \x27shape\x27: ($n, $dim), }";
+        $head .= " " x (117 - length $head) . "\n";
+        open my $out, ">:raw", $file or die;
+        print $out "\x93NUMPY\x01\x00", pack("v", length $head), $head;
+        my @voice;
+        for my $i (0 .. $n - 1) {
+            @voice = map { rand(2) - 1 } 1 .. $dim if $i % 6 == 0;
+            print $out pack("f<*", map { $_ + 0.1 * (rand(2) - 1) } @voice);
+        }' "$1" "$2" "$3"
+}
+rows x.npy 120 16
+for i in $(seq 0 119); do printf 's%02d/u%03d.wav\n' $((i / 6)) "$i"; done >utts.txt
+awk -F/ '{print $0, $1}' utts.txt >truth
+
+cluster() { "$bin/voxloop-cluster" --embeddings x.npy --out labels.tar.zst --report clusters.json "$@" 2>log; }
+# refuses STATUS TEXT ARGUMENTS...
+refuses() {
+    local status=$1 text=$2
+    shift 2
+    cluster "$@"
+    local got=$?
+    [ $got = "$status" ] || fail "$*: exit $got, expected $status"
+    grep -qF -- "$text" log || { fail "$*: no \"$text\" in:"; cat log; }
+}
+
+cluster --truth truth --clusters auto || { fail "auto"; cat log; }
+for key in clusters singletons silhouette agreement_nmi agreement_ari purity nmi ari v_measure pairwise_f1 sweep; do
+    grep -q "\"$key\":" clusters.json || fail "clusters.json has no $key"
+done
+grep -q '"clusters":[[:space:]]*20,' clusters.json || { fail "auto did not find 20 clusters"; cat log; }
+[ "$(tar --zstd -xOf labels.tar.zst utt2spk | wc -l)" = 120 ] || fail "utt2spk has not one line per utterance"
+tar --zstd -tf labels.tar.zst >members
+for member in utt2spk centroids.npy merges.npy; do grep -qx $member members || fail "no $member"; done
+
+cp labels.tar.zst first.tar.zst
+cluster --clusters 20 --linkage average --previous first.tar.zst || fail "second round"
+cmp <(tar --zstd -xOf first.tar.zst utt2spk) <(tar --zstd -xOf labels.tar.zst utt2spk) || fail "labels were renamed"
+grep -q '"agreement_nmi":[[:space:]]*1,' clusters.json || fail "no full agreement with itself"
+cluster --clusters 20 --centroids 60 --weighted || fail "through centroids"
+cluster --linkage average --threshold-similarity 0.7 || fail "by similarity"
+
+rm -f labels.tar.zst clusters.json
+refuses 1 'cannot be made from 120 points' --clusters 121
+refuses 2 '--clusters is a count or' --clusters many
+refuses 2 'needs --linkage average' --threshold-similarity 0.5
+head -110 truth >short
+refuses 1 '10' --truth short
+grep -q 's18/u110.wav' log || fail "missing ids are not named"
+{ cat truth; head -1 truth; } >double
+refuses 1 's00/u000.wav' --truth double
+refuses 1 nowhere --truth nowhere
+refuses 1 nowhere --previous nowhere
+refuses 1 x.npy --embeddings utts.txt
+rows x.npy 1 16
+head -1 utts.txt >one
+refuses 1 'at least 2' --list one
+refuses 1 'utts.txt'
+rows x.npy 120 16
+printf '\0\0\300\177' | dd of=x.npy bs=1 seek=192 conv=notrunc 2>/dev/null
+refuses 1 'not finite'
+[ -e labels.tar.zst ] || [ -e clusters.json ] && fail "a failed run left its outputs"
+exit $((failures > 0))

@@ -1,0 +1,73 @@
+#!/bin/bash
+# voxloop-evaluate: metrics lines, score file, eval.json; trials that name unknown utterances.
+set -u
+bin=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failures=0
+fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
+
+# Four rows by hand: a/1 and a/2 at 0 and 10 degrees, b/1 and b/2 at 90 and 80.
+perl -e '
+    my $head = "{\x27descr\x27: \x27<f4\x27, \x27fortran_order\x27: False, \x27shape\x27: (4, 2), }";
+    $head .= " " x (117 - length $head) . "\n";
+    print "\x93NUMPY\x01\x00", pack("v", length $head), $head;
+    print pack("f<2", 3 * cos($_ * 3.14159265 / 180), 3 * sin($_ * 3.14159265 / 180)) for 0, 10, 90, 80;' >x.npy
+printf '%s\n' a/1 a/2 b/1 b/2 >utts.txt
+printf '%s\n' '1 a/1 a/2' '1 b/1 b/2' '0 a/1 b/1' '0 a/2 b/2' >voxceleb
+printf '%s\n' 'a/1 a/2 target' 'b/1 b/2 target' 'a/1 b/1 nontarget' 'a/2 b/2 nontarget' >kaldi
+
+evaluate() { "$bin/voxloop-evaluate" --embeddings x.npy --scores scores --report eval.json "$@" >lines 2>log; }
+refuses() {
+    local status=$1 text=$2
+    shift 2
+    evaluate "$@"
+    local got=$?
+    [ $got = "$status" ] || fail "$*: exit $got, expected $status"
+    grep -qF -- "$text" log || { fail "$*: no \"$text\" in:"; cat log; }
+}
+
+for form in voxceleb kaldi; do
+    evaluate --trials $form || { fail $form; cat log; }
+    grep -q "form $form" log || fail "$form is not reported"
+    diff scores - <<'END' || fail "$form: scores"
+a/1 a/2 0.984808 target
+b/1 b/2 0.984808 target
+a/1 b/1 0.000000 nontarget
+a/2 b/2 0.342020 nontarget
+END
+    diff lines - <<'END' || fail "$form: lines"
+---- scores -----
+EER = 0.000
+minDCF (p_target:0.01 c_miss:1 c_fa:1) = 0.000
+minDCF (p_target:0.05 c_miss:1 c_fa:1) = 0.000
+END
+done
+for key in eer min_dcf_p01 min_dcf_p05 n_target n_nontarget statistics_baseline_eer label_free det; do
+    grep -q "\"$key\":" eval.json || fail "eval.json has no $key"
+done
+
+evaluate --label-free || fail "label-free"
+grep -q '"label_free":[[:space:]]*true' eval.json || fail "label_free is not true"
+grep -q 'same recording' lines || fail "label-free trials are not named as such"
+printf '%s\n' p q r s >flat
+evaluate --label-free --list flat || { fail "label-free without folders"; cat log; }
+grep -q '"eer":[[:space:]]*null' eval.json || fail "an EER without trials"
+grep -q 'there are no label-free trials' log || fail "no word about missing label-free trials"
+
+rm -f scores eval.json
+printf '%s\n' '1 a/1 u1' '0 u2 u3' >unknown
+refuses 1 '1 unknown on the enrolment side: u2; 2 unknown on the test side: u1 u3' --trials unknown
+printf '%s\n' '1 a/1 a/2' 'x a/1 b/1' >garbled
+refuses 1 'garbled:2: `x` is no trial label' --trials garbled
+printf '%s\n' '1 a/1 a/2' >targets
+refuses 1 '1 target and 0 nontarget' --trials targets
+: >empty
+refuses 1 'empty has 0 target' --trials empty
+refuses 1 nowhere --trials nowhere
+refuses 2 'either --trials FILE or --label-free'
+refuses 2 'either --trials FILE or --label-free' --trials kaldi --label-free
+refuses 1 nowhere --trials kaldi --audio nowhere
+[ -e scores ] || [ -e eval.json ] && fail "a failed run left its outputs"
+exit $((failures > 0))

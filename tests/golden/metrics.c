@@ -1,0 +1,151 @@
+// EER, minDCF, the error curve, DET's axis and the clustering measures against wespeaker's and
+// scikit-learn's.
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "cluster/quality.h"
+#include "golden.h"
+#include "score/metrics.h"
+
+static const double TOLERANCE = 1e-6; // absolute, as the file's README says
+
+static double value_of(const Golden *golden, const char *name)
+{
+    return strtod(golden_text(golden_values(golden), name), NULL);
+}
+
+static int64_t integer_at(const SafeTensor *tensor, int64_t i)
+{
+    assert_non_null(tensor);
+    int32_t value;
+    assert_int_equal(tensor->type, SAFE_I32);
+    memcpy(&value, (const char *)tensor->data + 4 * i, 4);
+    return value;
+}
+
+static void expect(const char *name, double actual, double expected)
+{
+    if (!(fabs(actual - expected) <= TOLERANCE))
+        fail_msg("%s: %.9f, expected %.9f", name, actual, expected);
+}
+
+static void check_trials(const Golden *golden, const char *name)
+{
+    const SafeTensor *scores = golden_find(golden, "in.%s.scores", name);
+    const SafeTensor *labels = golden_find(golden, "in.%s.labels", name);
+    int64_t n = scores->n_elements;
+    double *values = mem_alloc((size_t)n, sizeof(double));
+    bool *targets = mem_alloc((size_t)n, sizeof(bool));
+    for (int64_t i = 0; i < n; i++) {
+        values[i] = ((const float *)scores->data)[i];
+        targets[i] = integer_at(labels, i) == 1;
+    }
+    DetCurve curve;
+    Error error = {0};
+    assert_int_equal(det_curve_create(values, targets, n, &curve, &error), 0);
+    assert_int_equal(curve.n, n); // no ties in the file
+    const SafeTensor *fnr = golden_find(golden, "out.%s.fnr", name),
+                     *fpr = golden_find(golden, "out.%s.fpr", name);
+    for (int64_t i = 0; i < n; i++) {
+        expect("fnr", curve.points[i].fnr, ((const float *)fnr->data)[i]);
+        expect("fpr", curve.points[i].fpr, ((const float *)fpr->data)[i]);
+    }
+    const SafeTensor *det = golden_find(golden, "out.%s.det_index", name);
+    const SafeTensor *x = golden_find(golden, "out.%s.det_probit_fpr", name);
+    for (int64_t i = 0; i < det->n_elements; i++)
+        expect("probit", probit(curve.points[integer_at(det, i)].fpr), ((const float *)x->data)[i]);
+    double threshold, eer = det_eer(&curve, &threshold);
+    char key[64];
+    snprintf(key, sizeof key, "out.%s.wespeaker.eer", name);
+    expect(key, eer, value_of(golden, key));
+    snprintf(key, sizeof key, "out.%s.wespeaker.eer_threshold", name);
+    expect(key, threshold, value_of(golden, key));
+    snprintf(key, sizeof key, "out.%s.wespeaker.mindcf_p0.01", name);
+    expect(key, det_min_dcf(&curve, 0.01), value_of(golden, key));
+    snprintf(key, sizeof key, "out.%s.wespeaker.mindcf_p0.05", name);
+    expect(key, det_min_dcf(&curve, 0.05), value_of(golden, key));
+    det_curve_release(&curve);
+    mem_free(values);
+    mem_free(targets);
+}
+
+// The cases of a kind are the tensors "in.<case>.<leaf>" of the file.
+static void trials_match(void **state)
+{
+    (void)state;
+    Golden *golden = golden_open("metrics.safetensors");
+    int64_t n_cases = 0;
+    const SafeTensor *tensor;
+    for (int64_t i = 0; (tensor = golden_at(golden, i)) != NULL; i++) {
+        char name[32];
+        int end = 0;
+        if (sscanf(tensor->name, "in.%31[^.].scores%n", name, &end) == 1 && end > 0) {
+            check_trials(golden, name);
+            n_cases++;
+        }
+    }
+    assert_true(n_cases > 0);
+    golden_close(golden);
+}
+
+static void check_clusters(const Golden *golden, const char *name, const SafeTensor *clusters)
+{
+    const SafeTensor *truth = golden_find(golden, "in.clust.true");
+    int64_t n = truth->n_elements;
+    int64_t *a = mem_alloc((size_t)n, sizeof(int64_t)), *b = mem_alloc((size_t)n, sizeof(int64_t));
+    for (int64_t i = 0; i < n; i++) {
+        a[i] = integer_at(truth, i);
+        b[i] = integer_at(clusters, i);
+    }
+    Agreement m;
+    agreement_measure(a, b, n, &m);
+    const struct {
+        const char *name;
+        double value;
+    } measures[] = {{"nmi", m.nmi},
+                    {"ari", m.ari},
+                    {"homogeneity", m.homogeneity},
+                    {"completeness", m.completeness},
+                    {"v_measure", m.v_measure},
+                    {"purity", m.purity},
+                    {"pair_precision", m.pair_precision},
+                    {"pair_recall", m.pair_recall},
+                    {"pair_f1", m.pair_f1}};
+    for (size_t i = 0; i < sizeof measures / sizeof *measures; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "out.clust.%s.%s", name, measures[i].name);
+        expect(key, measures[i].value, value_of(golden, key));
+    }
+    mem_free(a);
+    mem_free(b);
+}
+
+static void clusterings_match(void **state)
+{
+    (void)state;
+    Golden *golden = golden_open("metrics.safetensors");
+    int64_t n_cases = 0;
+    const SafeTensor *tensor;
+    for (int64_t i = 0; (tensor = golden_at(golden, i)) != NULL; i++) {
+        char name[32];
+        if (sscanf(tensor->name, "in.clust.%31s", name) == 1 && strcmp(name, "true") != 0) {
+            check_clusters(golden, name, tensor);
+            n_cases++;
+        }
+    }
+    assert_true(n_cases > 0);
+    golden_close(golden);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(trials_match), cmocka_unit_test(clusterings_match)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

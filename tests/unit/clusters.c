@@ -1,0 +1,207 @@
+// k-means, quality measures, the cluster number and stable numbering against brute force and made mixtures.
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "base/rng.h"
+#include "cluster/choose_clusters.h"
+#include "cluster/kmeans.h"
+#include "cluster/quality.h"
+#include "cluster/stable_labels.h"
+#include "score/cosine.h"
+
+typedef struct Mixture {
+    float *rows; // [n, DIM], length 1
+    int64_t *speakers;
+    int64_t n;
+} Mixture;
+
+enum { DIM = 64, LEAST_UTTS = 3, MOST_UTTS = 20 };
+
+// Speakers are normal points; 3 to 20 utterances each, with a spread of `noise` around them.
+static Mixture mixture_create(uint64_t seed, int64_t n_speakers, double noise)
+{
+    Rng rng = rng_stream(seed, "mixture", (uint64_t)n_speakers, 0);
+    Mixture m = {mem_alloc((size_t)(n_speakers * MOST_UTTS), DIM * sizeof(float)),
+                 mem_alloc((size_t)(n_speakers * MOST_UTTS), sizeof(int64_t)), 0};
+    for (int64_t s = 0; s < n_speakers; s++) {
+        double voice[DIM];
+        for (int d = 0; d < DIM; d++)
+            voice[d] = rng_normal(&rng);
+        int64_t n_utts = LEAST_UTTS + (int64_t)rng_below(&rng, MOST_UTTS - LEAST_UTTS + 1);
+        for (int64_t u = 0; u < n_utts; u++, m.n++) {
+            m.speakers[m.n] = s;
+            for (int d = 0; d < DIM; d++)
+                m.rows[m.n * DIM + d] = (float)(voice[d] + noise * rng_normal(&rng));
+        }
+    }
+    rows_normalise(m.rows, m.n, DIM);
+    return m;
+}
+
+static void mixture_release(Mixture *m)
+{
+    mem_free(m->rows);
+    mem_free(m->speakers);
+}
+
+static uint64_t fresh_seed(void)
+{
+    uint64_t seed = (uint64_t)time(NULL);
+    printf("seed %llu\n", (unsigned long long)seed);
+    return seed;
+}
+
+static void chooses_the_number_of_speakers(void **state)
+{
+    (void)state;
+    uint64_t seed = fresh_seed();
+    const int64_t counts[] = {10, 40, 200};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        for (int linkage = 0; linkage < 2; linkage++) {
+            Mixture m = mixture_create(seed, counts[i], 0.7);
+            Dendrogram dendrogram;
+            Sweep sweep;
+            Error error = {0};
+            assert_int_equal(agglomerate(m.rows, NULL, m.n, DIM, (Linkage)linkage, &dendrogram, &error), 0);
+            assert_int_equal(choose_clusters(&dendrogram, m.rows, m.n, DIM, NULL, 5000, &sweep, &error), 0);
+            if (fabs((double)sweep.n_clusters / (double)counts[i] - 1) > 0.25)
+                fail_msg("%lld speakers, linkage %d: chose %lld", (long long)counts[i], linkage,
+                         (long long)sweep.n_clusters);
+            sweep_release(&sweep);
+            dendrogram_release(&dendrogram);
+            mixture_release(&m);
+        }
+}
+
+static double brute_silhouette(const Mixture *m, int64_t n_clusters)
+{
+    double total = 0;
+    for (int64_t i = 0; i < m->n; i++) {
+        double *sum = mem_zero((size_t)n_clusters, sizeof(double));
+        double *count = mem_zero((size_t)n_clusters, sizeof(double));
+        for (int64_t j = 0; j < m->n; j++) {
+            double dot = 0;
+            for (int d = 0; d < DIM; d++)
+                dot += (double)m->rows[i * DIM + d] * m->rows[j * DIM + d];
+            sum[m->speakers[j]] += i == j ? 0 : 1 - dot;
+            count[m->speakers[j]] += i != j;
+        }
+        double a = sum[m->speakers[i]] / count[m->speakers[i]], b = INFINITY;
+        for (int64_t c = 0; c < n_clusters; c++)
+            if (c != m->speakers[i])
+                b = fmin(b, sum[c] / count[c]);
+        total += (b - a) / fmax(a, b);
+        mem_free(sum);
+        mem_free(count);
+    }
+    return total / (double)m->n;
+}
+
+static void silhouette_equals_brute_force(void **state)
+{
+    (void)state;
+    Mixture m = mixture_create(fresh_seed(), 12, 0.9);
+    double silhouette;
+    Error error = {0};
+    assert_int_equal(silhouette_measure(m.rows, m.n, DIM, m.speakers, 12, 0, &silhouette, &error), 0);
+    double expected = brute_silhouette(&m, 12);
+    if (fabs(silhouette - expected) > 1e-5)
+        fail_msg("silhouette %.8f, brute force %.8f", silhouette, expected);
+    mixture_release(&m);
+}
+
+// Pair counts over all pairs.
+static void agreement_equals_brute_force(void **state)
+{
+    (void)state;
+    enum { N = 120 };
+    Rng rng = rng_stream(fresh_seed(), "agreement", 0, 0);
+    int64_t a[N], b[N];
+    for (int i = 0; i < N; i++) {
+        a[i] = (int64_t)rng_below(&rng, 7);
+        b[i] = rng_below(&rng, 3) ? a[i] : (int64_t)rng_below(&rng, 9);
+    }
+    double both = 0, same_a = 0, same_b = 0, pairs = N * (N - 1) / 2.0;
+    for (int i = 0; i < N; i++)
+        for (int j = i + 1; j < N; j++) {
+            both += a[i] == a[j] && b[i] == b[j];
+            same_a += a[i] == a[j];
+            same_b += b[i] == b[j];
+        }
+    Agreement m;
+    agreement_measure(a, b, N, &m);
+    assert_true(fabs(m.pair_precision - both / same_b) < 1e-12);
+    assert_true(fabs(m.pair_recall - both / same_a) < 1e-12);
+    double chance = same_a * same_b / pairs;
+    assert_true(fabs(m.ari - (both - chance) / ((same_a + same_b) / 2 - chance)) < 1e-12);
+}
+
+static void kmeans_finds_separate_groups(void **state)
+{
+    (void)state;
+    Mixture m = mixture_create(fresh_seed(), 8, 0.1);
+    KmeansOptions options = kmeans_defaults(8);
+    options.spherical = true;
+    options.n_redo = 10; // a single start may put two centroids into one group
+    Kmeans first, second;
+    Error error = {0};
+    assert_int_equal(kmeans(m.rows, m.n, DIM, &options, &first, &error), 0);
+    assert_int_equal(kmeans(m.rows, m.n, DIM, &options, &second, &error), 0);
+    assert_memory_equal(first.labels, second.labels, (size_t)m.n * sizeof(int64_t));
+    Agreement agreement;
+    agreement_measure(m.speakers, first.labels, m.n, &agreement);
+    assert_true(agreement.nmi > 0.9);
+    kmeans_release(&first);
+    kmeans_release(&second);
+    mixture_release(&m);
+}
+
+static void kmeans_refuses_bad_input(void **state)
+{
+    (void)state;
+    float rows[4] = {1, 0, 0, 2};
+    KmeansOptions options = kmeans_defaults(3);
+    Kmeans result;
+    Error error = {0};
+    assert_int_equal(kmeans(rows, 2, 2, &options, &result, &error), -1);
+    assert_non_null(strstr(error.text, "3 centroids from 2 rows"));
+    error_clear(&error);
+    options.n_centroids = 2;
+    options.spherical = true;
+    assert_int_equal(kmeans(rows, 2, 2, &options, &result, &error), -1);
+    assert_non_null(strstr(error.text, "needs length 1"));
+    error_clear(&error);
+    rows[0] = NAN;
+    assert_int_equal(kmeans(rows, 2, 2, &options, &result, &error), -1);
+    assert_non_null(strstr(error.text, "not finite"));
+}
+
+static void numbers_follow_the_larger_overlap(void **state)
+{
+    (void)state;
+    // Cluster 0 shares 3 with number 7 and 1 with 2; cluster 1 shares 1 with 7; cluster 2 is new.
+    const int64_t labels[] = {0, 0, 0, 0, 1, 2, 2}, previous[] = {7, 7, 7, 2, 7, -1, -1}, used[] = {7, 2, 0};
+    int64_t ids[3];
+    assert_int_equal(stable_label_ids(labels, previous, 7, 3, used, 3, ids), 1);
+    assert_int_equal(ids[0], 7);
+    assert_int_equal(ids[1], 1); // 0 and 2 were used before
+    assert_int_equal(ids[2], 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(chooses_the_number_of_speakers),
+                                       cmocka_unit_test(silhouette_equals_brute_force),
+                                       cmocka_unit_test(agreement_equals_brute_force),
+                                       cmocka_unit_test(kmeans_finds_separate_groups),
+                                       cmocka_unit_test(kmeans_refuses_bad_input),
+                                       cmocka_unit_test(numbers_follow_the_larger_overlap)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

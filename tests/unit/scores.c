@@ -1,0 +1,159 @@
+// Trials in both forms and their errors; EER and minDCF against counting at every threshold.
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "score/metrics.h"
+#include "score/trials.h"
+
+static char *utts[] = {"a/1", "a/2", "b/1", "b/2", "c/1"};
+enum { N_UTTS = sizeof utts / sizeof *utts };
+
+static int parse(const char *text, Trials *trials, Error *error)
+{
+    char copy[512];
+    strcpy(copy, text);
+    error_clear(error);
+    return trials_parse("trials", copy, utts, N_UTTS, trials, error);
+}
+
+static void reads_both_forms(void **state)
+{
+    (void)state;
+    Trials t;
+    Error error = {0};
+    assert_int_equal(parse("1 a/1 a/2\n0 a/1 c/1\r\n\n", &t, &error), 0);
+    assert_string_equal(t.form, "voxceleb");
+    assert_int_equal(t.n, 2);
+    assert_true(t.trials[0].target && t.trials[0].test == 1 && t.trials[1].test == 4);
+    trials_release(&t);
+    assert_int_equal(parse("a/1 a/2 target\nb/1\tc/1 0\n", &t, &error), 0);
+    assert_string_equal(t.form, "kaldi");
+    assert_int_equal(t.trials[1].enroll, 2);
+    trials_release(&t);
+}
+
+static void names_what_is_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"1 a/1 x\n0 y b/1\n0 y z\n",
+         "2 unknown on the enrolment side: y y; 2 unknown on the test side: x z"},
+        {"0 p a/1\n0 p a/1\n0 p a/1\n0 p a/1\n0 p a/1\n1 p a/1\n",
+         "6 unknown on the enrolment side: p p p p p ..."},
+        {"1 a/1 a/2\n2 a/1 b/1\n", "trials:2: `2` is no trial label"},
+        {"1 a/1\n", "trials:1: 2 fields"},
+        {"1 a/1 a/2\n", "1 target and 0 nontarget"},
+        {"", "0 target and 0 nontarget"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Trials t;
+        Error error = {0};
+        assert_int_equal(parse(cases[i].text, &t, &error), -1);
+        if (!strstr(error.text, cases[i].message))
+            fail_msg("`%s` does not say `%s`", error.text, cases[i].message);
+    }
+}
+
+static void makes_label_free_trials(void **state)
+{
+    (void)state;
+    Trials t;
+    trials_label_free(utts, N_UTTS, 100, 1, &t);
+    assert_int_equal(t.n_target, 2);
+    assert_int_equal(t.n_nontarget, 100);
+    for (int64_t i = 0; i < t.n; i++)
+        assert_int_equal(utts[t.trials[i].enroll][0] == utts[t.trials[i].test][0], t.trials[i].target);
+    trials_release(&t);
+    char *flat[] = {"x", "y", "z"}, *apart[] = {"a/x", "b/y"}, *together[] = {"a/x", "a/y"};
+    trials_label_free(flat, 3, 100, 1, &t);
+    assert_int_equal(t.n, 0);
+    trials_release(&t);
+    trials_label_free(apart, 2, 100, 1, &t);
+    assert_int_equal(t.n, 0);
+    trials_release(&t);
+    trials_label_free(together, 2, 100, 1, &t);
+    assert_int_equal(t.n, 0);
+    trials_release(&t);
+}
+
+// Counts errors at one threshold.
+static void count_errors(const double *scores, const bool *targets, int n, double threshold, double *fnr,
+                         double *fpr)
+{
+    double miss = 0, alarm = 0, n_target = 0;
+    for (int i = 0; i < n; i++) {
+        n_target += targets[i];
+        miss += targets[i] && scores[i] <= threshold;
+        alarm += !targets[i] && scores[i] > threshold;
+    }
+    *fnr = miss / n_target;
+    *fpr = alarm / (n - n_target);
+}
+
+static void measures_equal_counting(void **state)
+{
+    (void)state;
+    enum { N = 400 };
+    uint64_t seed = (uint64_t)time(NULL);
+    printf("seed %llu\n", (unsigned long long)seed);
+    Rng rng = rng_stream(seed, "scores", 0, 0);
+    double scores[N];
+    bool targets[N];
+    for (int i = 0; i < N; i++) {
+        targets[i] = i % 5 == 0;
+        scores[i] = round(10 * (rng_normal(&rng) + 1.5 * targets[i])) / 10; // with ties
+    }
+    DetCurve curve;
+    Error error = {0};
+    assert_int_equal(det_curve_create(scores, targets, N, &curve, &error), 0);
+    double dcf = 0.01, below = 0, above = 1;
+    for (int64_t i = 0; i < curve.n; i++) {
+        double fnr, fpr;
+        count_errors(scores, targets, N, curve.points[i].threshold, &fnr, &fpr);
+        assert_true(fabs(fnr - curve.points[i].fnr) < 1e-12 && fabs(fpr - curve.points[i].fpr) < 1e-12);
+        dcf = fmin(dcf, 0.01 * fnr + 0.99 * fpr);
+        below = fmax(below, fmin(fnr, fpr));
+        above = fmin(above, fmax(fnr, fpr));
+    }
+    assert_true(fabs(det_min_dcf(&curve, 0.01) - dcf / 0.01) < 1e-12);
+    double eer = det_eer(&curve, NULL);
+    assert_true(eer >= below - 1e-12 && eer <= above + 1e-12);
+    det_curve_release(&curve);
+}
+
+static void edge_cases(void **state)
+{
+    (void)state;
+    const double apart[] = {0, 1}, same[] = {1, 1}, bad[] = {0, NAN};
+    const bool targets[] = {false, true}, reversed[] = {true, false};
+    DetCurve curve;
+    Error error = {0};
+    assert_int_equal(det_curve_create(apart, targets, 2, &curve, &error), 0);
+    assert_true(det_eer(&curve, NULL) == 0 && det_min_dcf(&curve, 0.01) == 0);
+    det_curve_release(&curve);
+    assert_int_equal(det_curve_create(apart, reversed, 2, &curve, &error), 0);
+    assert_true(det_eer(&curve, NULL) == 1 && det_min_dcf(&curve, 0.01) == 1);
+    det_curve_release(&curve);
+    assert_int_equal(det_curve_create(same, targets, 2, &curve, &error), 0);
+    assert_true(det_eer(&curve, NULL) == 0.5);
+    det_curve_release(&curve);
+    assert_int_equal(det_curve_create(bad, targets, 2, &curve, &error), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_both_forms), cmocka_unit_test(names_what_is_wrong),
+        cmocka_unit_test(makes_label_free_trials), cmocka_unit_test(measures_equal_counting),
+        cmocka_unit_test(edge_cases)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
