@@ -65,13 +65,13 @@ grep -q 's18/u110.wav' log || fail "missing ids are not named"
 refuses 1 's00/u000.wav' --truth double
 refuses 1 nowhere --truth nowhere
 refuses 1 nowhere --previous nowhere
-refuses 1 x.npy --embeddings utts.txt
+refuses 1 'utts.txt is not' --embeddings utts.txt
 rows x.npy 1 16
 head -1 utts.txt >one
 refuses 1 'at least 2' --list one
 refuses 1 'utts.txt'
 rows x.npy 120 16
 printf '\0\0\300\177' | dd of=x.npy bs=1 seek=192 conv=notrunc 2>/dev/null
-refuses 1 'not finite'
+refuses 1 's00/u001.wav holds a NaN'
 [ -e labels.tar.zst ] || [ -e clusters.json ] && fail "a failed run left its outputs"
 exit $((failures > 0))
