@@ -1,0 +1,78 @@
+#include "report/labels.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/files.h"
+#include "base/memory.h"
+#include "cache/shard.h"
+#include "cluster/quality.h"
+
+static int labels_from_shard(const char *path, LabelList *labels, Error *error)
+{
+    ShardReader *shard = shard_reader_open(path, error);
+    if (!shard)
+        return -1;
+    char *text = NULL;
+    size_t n_bytes;
+    int status = shard_reader_load(shard, "utt2spk", &text, &n_bytes, error);
+    if (status == 0)
+        status = labels_parse(path, text, labels, error);
+    mem_free(text);
+    shard_reader_close(shard);
+    return status;
+}
+
+int round_labels(const Round *round, LabelList *labels, Error *error)
+{
+    *labels = (LabelList){0};
+    char *path = path_join(round->folder, "labels.tar.zst");
+    int status = file_exists(path) ? labels_from_shard(path, labels, error) : 0;
+    mem_free(path);
+    return status;
+}
+
+static int compare_downwards(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return (left < right) - (left > right);
+}
+
+static void count_sizes(Round *round, const LabelList *labels)
+{
+    round->n_clusters = labels->n_labels;
+    round->sizes = mem_zero((size_t)labels->n_labels, sizeof *round->sizes);
+    cluster_sizes(labels->labels, labels->n, labels->n_labels, round->sizes);
+    qsort(round->sizes, (size_t)round->n_clusters, sizeof *round->sizes, compare_downwards);
+}
+
+static int judge(Round *round, const LabelList *labels, const LabelList *truth, Error *error)
+{
+    int64_t *speakers = mem_alloc((size_t)labels->n, sizeof *speakers); // [n]
+    Agreement found;
+    int status = labels_align(truth, "the list of true speakers", labels->utts, labels->n, speakers, error);
+    if (status == 0) {
+        agreement_measure(speakers, labels->labels, labels->n, &found);
+        round->measures[MEASURE_PURITY] = found.purity;
+        round->measures[MEASURE_NMI] = found.nmi;
+        round->measures[MEASURE_ARI] = found.ari;
+        round->measures[MEASURE_V] = found.v_measure;
+        round->measures[MEASURE_F1] = found.pair_f1;
+    }
+    mem_free(speakers);
+    return status;
+}
+
+int round_judge_labels(Round *round, const LabelList *truth, Error *error)
+{
+    LabelList labels;
+    if (round_labels(round, &labels, error) != 0)
+        return -1;
+    int status = 0;
+    if (labels.n > 0)
+        count_sizes(round, &labels);
+    if (labels.n > 0 && truth && isnan(round->measures[MEASURE_PURITY]))
+        status = judge(round, &labels, truth, error);
+    labels_release(&labels);
+    return status;
+}

@@ -1,0 +1,12 @@
+// The pseudo-labels of a round, from the member utt2spk of its label shard.
+#pragma once
+#include "base/error.h"
+#include "cache/lists.h"
+#include "report/work.h"
+
+// An empty list when the round has no labels.tar.zst. Free with labels_release().
+int round_labels(const Round *round, LabelList *labels, Error *error);
+
+// Cluster sizes and, where clusters.json lacks them and truth is not NULL, the measures against the true
+// speakers. Nothing happens without labels.tar.zst; utterances without a speaker are an error.
+int round_judge_labels(Round *round, const LabelList *truth, Error *error);

@@ -1,0 +1,208 @@
+#include "report/page.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "report/svg.h"
+#include "report/figures.h"
+
+static const char *const STYLE =
+    "body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:1140px;margin:2em auto;"
+    "padding:0 1em}\n"
+    "h1{font-size:1.6em;margin-bottom:0}h2{font-size:1.15em;margin:2em 0 .6em;border-bottom:1px solid #ddd}\n"
+    ".sub,.note,.missing{color:#666}.note{font-size:.85em;margin:.2em 0}.missing{font-style:italic}\n"
+    ".scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.87em;font-variant-numeric:tabular-"
+    "nums}"
+    "\n"
+    "th,td{padding:.3em .5em;text-align:right;white-space:nowrap}th{font-weight:600}\n"
+    "thead tr:first-child th{text-align:center;color:#666;font-weight:400;border-bottom:1px solid #ddd}\n"
+    "tbody tr{border-top:1px solid #eee}th:first-child,.text{text-align:left}\n"
+    ".command{white-space:normal;overflow-wrap:anywhere;font:.85em/1.4 ui-monospace,monospace}\n"
+    ".figures{display:flex;flex-wrap:wrap;gap:1.2em 2em}.figures .missing{width:100%}\n"
+    "figure{margin:0}figcaption{font-weight:600;font-size:.92em;margin-bottom:.3em}\n"
+    "svg{max-width:100%;height:auto}\n";
+
+// ---- the table of rounds ----
+
+static bool measured_anywhere(const Work *work, int measure)
+{
+    for (int64_t i = 0; i < work->n_rounds; i++) {
+        if (isfinite(work->rounds[i].measures[measure]))
+            return true;
+    }
+    return false;
+}
+
+static void write_group_headings(FILE *out, const Work *work)
+{
+    fputs("<tr><th></th>", out);
+    for (int i = 0; i < MEASURES_COUNT;) {
+        int first = i, n_columns = 0;
+        for (; i < MEASURES_COUNT && strcmp(MEASURES[i].group, MEASURES[first].group) == 0; i++)
+            n_columns += measured_anywhere(work, i);
+        if (n_columns > 0)
+            fprintf(out, "<th colspan=\"%d\">%s</th>", n_columns, MEASURES[first].group);
+    }
+    fputs("<th></th></tr>\n", out);
+}
+
+static void write_headings(FILE *out, const Work *work)
+{
+    fputs("<tr><th>round</th>", out);
+    for (int i = 0; i < MEASURES_COUNT; i++) {
+        if (measured_anywhere(work, i))
+            fprintf(out, "<th title=\"%s\">%s</th>", MEASURES[i].meaning, MEASURES[i].heading);
+    }
+    fputs("<th class=\"text\">trials are</th></tr>\n", out);
+}
+
+static const char *trials_text(const Round *round)
+{
+    return isnan(round->measures[MEASURE_EER]) ? "" : round->label_free ? "label-free" : "given";
+}
+
+static void write_rounds_table(FILE *out, const Work *work)
+{
+    fputs("<div class=\"scroll\"><table><thead>", out);
+    write_group_headings(out, work);
+    write_headings(out, work);
+    fputs("</thead><tbody>\n", out);
+    for (int64_t i = 0; i < work->n_rounds; i++) {
+        const Round *round = &work->rounds[i];
+        fprintf(out, "<tr><th>%s</th>", round->name);
+        for (int j = 0; j < MEASURES_COUNT; j++) {
+            char text[32];
+            if (measured_anywhere(work, j))
+                fprintf(out, "<td>%s</td>", measure_text(j, round->measures[j], text));
+        }
+        fprintf(out, "<td class=\"text\">%s</td></tr>\n", trials_text(round));
+    }
+    fputs("</tbody></table></div>\n", out);
+}
+
+static void write_table_notes(FILE *out, const Work *work)
+{
+    if (!measured_anywhere(work, MEASURE_PURITY))
+        fputs("<p class=\"missing\">Purity, NMI, ARI, V and pair F1 need true speakers (TRUTH); none were "
+              "given.</p>\n",
+              out);
+    if (!measured_anywhere(work, MEASURE_EER))
+        fputs("<p class=\"missing\">No round has been evaluated on trials.</p>\n", out);
+}
+
+// ---- provenance ----
+
+static void write_origin(FILE *out, const Origin *origin)
+{
+    char bytes[32];
+    fputs("<tr><td class=\"text\">", out);
+    svg_write_text(out, origin->artefact);
+    fputs("</td><td>", out);
+    if (isfinite(origin->seconds))
+        fprintf(out, "%.1f", origin->seconds);
+    fputs("</td><td>", out);
+    if (isfinite(origin->cpu_seconds))
+        fprintf(out, "%.1f", origin->cpu_seconds);
+    fprintf(out, "</td><td>%s</td><td class=\"text command\">",
+            isfinite(origin->peak_bytes) ? log_bytes(bytes, origin->peak_bytes) : "");
+    svg_write_text(out, origin->command);
+    fputs("</td></tr>\n", out);
+}
+
+static void write_origins(FILE *out, const Work *work)
+{
+    if (work->n_origins == 0) {
+        fputs("<p class=\"missing\">No artefact has its provenance file beside it.</p>\n", out);
+        return;
+    }
+    fputs("<div class=\"scroll\"><table><thead><tr><th>artefact</th><th>seconds</th><th>CPU seconds</th>"
+          "<th>peak memory</th><th class=\"text\">command</th></tr></thead><tbody>\n",
+          out);
+    for (int64_t i = 0; i < work->n_origins; i++)
+        write_origin(out, &work->origins[i]);
+    fputs("</tbody></table></div>\n", out);
+}
+
+// ---- the page ----
+
+static void write_section(FILE *out, const char *heading)
+{
+    fprintf(out, "<h2>%s</h2>\n<div class=\"figures\">\n", heading);
+}
+
+int page_write(FILE *out, const Work *work, const LabelList *truth, Error *error)
+{
+    fprintf(out,
+            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+            "<meta name=\"viewport\" content=\"width=device-width\">\n<title>voxloop report</title>\n"
+            "<style>\n%s</style></head><body>\n<h1>voxloop report</h1>\n<p class=\"sub\">",
+            STYLE);
+    svg_write_text(out, work->folder);
+    fprintf(out, ", %lld round%s, voxloop %s</p>\n<h2>Rounds</h2>\n", (long long)work->n_rounds,
+            work->n_rounds == 1 ? "" : "s", VOXLOOP_VERSION);
+    write_rounds_table(out, work);
+    write_table_notes(out, work);
+    write_section(out, "How good each round is");
+    figure_eer(out, work);
+    figure_quality(out, work);
+    figure_det(out, work);
+    fputs("</div>\n", out);
+    write_section(out, "Training");
+    figure_losses(out, work);
+    fputs("</div>\n", out);
+    write_section(out, "Cluster sizes");
+    figure_sizes(out, work);
+    fputs("</div>\n", out);
+    write_section(out, "Embeddings of the last round");
+    int status = figure_embeddings(out, work, truth, error);
+    fputs("</div>\n<h2>How it came to be</h2>\n", out);
+    write_origins(out, work);
+    fputs("</body></html>\n", out);
+    return status;
+}
+
+// ---- the line ----
+
+// Writes `separator`, then the value in the given format, when the measure is there.
+static void write_part(FILE *out, const Round *round, const char **separator, int measure, const char *format)
+{
+    char text[48];
+    double value = round->measures[measure];
+    if (!isfinite(value))
+        return;
+    snprintf(text, sizeof text, format, value);
+    fprintf(out, "%s%s", *separator, text);
+    *separator = ", ";
+}
+
+static void write_eer_part(FILE *out, const Round *round, const char **separator)
+{
+    write_part(out, round, separator, MEASURE_EER,
+               round->label_free ? "label-free EER %.2f %%" : "EER %.2f %%");
+    if (isfinite(round->measures[MEASURE_EER]) && isfinite(round->measures[MEASURE_BASELINE]))
+        fprintf(out, " (statistics baseline %.1f %%)", round->measures[MEASURE_BASELINE]);
+}
+
+int page_write_line(FILE *out, const Work *work, int64_t number, Error *error)
+{
+    for (int64_t i = 0; i < work->n_rounds; i++) {
+        const Round *round = &work->rounds[i];
+        if (round->number != number)
+            continue;
+        const char *separator = ": ";
+        fputs(round->name, out);
+        write_part(out, round, &separator, MEASURE_CLUSTERS, "%.0f clusters");
+        write_part(out, round, &separator, MEASURE_PURITY, "purity %.2f");
+        write_part(out, round, &separator, MEASURE_NMI, "NMI %.2f");
+        write_part(out, round, &separator, MEASURE_AGREEMENT_NMI, "agreement NMI %.2f");
+        if (isfinite(round->measures[MEASURE_AGREEMENT_NMI]))
+            fprintf(out, " with iter%lld", (long long)number - 1);
+        write_eer_part(out, round, &separator);
+        write_part(out, round, &separator, MEASURE_DCF01,
+                   round->label_free ? "label-free minDCF(0.01) %.3f" : "minDCF(0.01) %.3f");
+        fputc('\n', out);
+        return 0;
+    }
+    return error_set(error, "%s has no finished round iter%lld", work->folder, (long long)number);
+}

@@ -1,0 +1,13 @@
+// The two things that voxloop-report says about a WORK folder: the page, and the line that ends a round.
+#pragma once
+#include <stdio.h>
+#include "base/error.h"
+#include "report/work.h"
+
+// One self-contained HTML page: no network, no scripts. Needs work_load_details(). Write errors are the
+// stream's. truth (may be NULL) colours a second view of the embeddings by speaker.
+int page_write(FILE *out, const Work *work, const LabelList *truth, Error *error);
+
+// "iter2: 46 clusters, purity 0.91, NMI 0.94, agreement NMI 0.95 with iter1, EER 6.10 % (statistics baseline
+// 13.1 %), minDCF(0.01) 0.412", without what was not measured; needs only work_open(). No such round: -1.
+int page_write_line(FILE *out, const Work *work, int64_t number, Error *error);

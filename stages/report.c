@@ -1,0 +1,114 @@
+// voxloop-report: what a WORK folder holds, as one self-contained page or, with --line, as the line that ends
+// a round.
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/options.h"
+#include "cache/publish.h"
+#include "report/labels.h"
+#include "report/page.h"
+
+typedef struct Arguments {
+    const char *work, *out, *truth;
+    int64_t line; // -1: none
+} Arguments;
+
+static int print_line(const Arguments *arguments, const Work *work, Error *error)
+{
+    if (page_write_line(stdout, work, arguments->line, error) != 0)
+        return -1;
+    return fflush(stdout) == 0 ? 0 : error_set_errno(error, "cannot write to standard output");
+}
+
+static int publish_page(const char *path, const Work *work, const LabelList *truth, Error *error)
+{
+    PublishFile *file = publish_open(path, error);
+    if (!file)
+        return -1;
+    if (page_write(publish_stream(file), work, truth, error) != 0) {
+        publish_abandon(file);
+        return -1;
+    }
+    return publish_commit(file, error);
+}
+
+// The last round's utterances tell which column of the list is the utterance.
+static int load_truth(const char *path, const Work *work, LabelList *truth, Error *error)
+{
+    LabelList known;
+    if (round_labels(&work->rounds[work->n_rounds - 1], &known, error) != 0)
+        return -1;
+    const char *form;
+    int status = labels_load(path, known.n ? known.utts : NULL, known.n, truth, &form, error);
+    if (status == 0)
+        log_info("%s: %lld utterances of %lld speakers, %s", path, (long long)truth->n,
+                 (long long)truth->n_labels, form);
+    labels_release(&known);
+    return status;
+}
+
+static int make_page(const Arguments *arguments, Work *work, Error *error)
+{
+    LabelList truth = {0};
+    if (arguments->truth && load_truth(arguments->truth, work, &truth, error) != 0)
+        return -1;
+    const LabelList *given = arguments->truth ? &truth : NULL;
+    int status = work_load_details(work, given, error);
+    if (status == 0)
+        status = publish_page(arguments->out, work, given, error);
+    labels_release(&truth);
+    return status;
+}
+
+static int report(const Arguments *arguments, Work *work, Error *error)
+{
+    if (work_open(arguments->work, work, error) != 0)
+        return -1;
+    if (arguments->line >= 0 && print_line(arguments, work, error) != 0)
+        return -1;
+    return arguments->out ? make_page(arguments, work, error) : 0;
+}
+
+int main(int argc, char **argv)
+{
+    Arguments arguments = {.line = -1};
+    const Option options[] = {{.name = "work",
+                               .type = OPTION_TEXT,
+                               .value = &arguments.work,
+                               .argument = "DIR",
+                               .required = true,
+                               .help = "The pipeline's WORK folder, with iter0, iter1 ..."},
+                              {.name = "out",
+                               .type = OPTION_TEXT,
+                               .value = &arguments.out,
+                               .argument = "FILE",
+                               .help = "The page to write."},
+                              {.name = "truth",
+                               .type = OPTION_TEXT,
+                               .value = &arguments.truth,
+                               .argument = "FILE",
+                               .help = "True speakers (utt2spk): colours the embeddings by speaker, too."},
+                              {.name = "line",
+                               .type = OPTION_INTEGER,
+                               .value = &arguments.line,
+                               .argument = "N",
+                               .minimum = -1,
+                               .maximum = 999999999,
+                               .help = "Print one line about round N (-1: none)."},
+                              {0}};
+    Program program = {.name = "report",
+                       .summary = "Shows what each round of the loop has reached.",
+                       .usage = "--work DIR (--out FILE [--truth FILE] | --line N)"};
+    program_begin(&program, options, argc, argv);
+    if (!arguments.out && arguments.line < 0)
+        program_misuse(&program, "nothing to do: give --out FILE for the page, or --line N for one line");
+
+    Error error = {0};
+    Work work = {0};
+    int status = report(&arguments, &work, &error);
+    long long n_rounds = work.n_rounds;
+    work_release(&work);
+    if (status != 0)
+        return program_fail(&program, &error);
+    return arguments.out ? program_done(&program, "%lld rounds in %s", n_rounds, arguments.out) : 0;
+}
