@@ -15,10 +15,11 @@ static const char *const STYLE =
     ".scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.87em;font-variant-numeric:tabular-"
     "nums}"
     "\n"
-    "th,td{padding:.3em .5em;text-align:right;white-space:nowrap}th{font-weight:600}\n"
-    "thead tr:first-child th{text-align:center;color:#666;font-weight:400;border-bottom:1px solid #ddd}\n"
+    "th,td{padding:.3em "
+    ".5em;text-align:right}td,th.text{white-space:nowrap}th{font-weight:600;vertical-align:bottom}\n"
+    ".groups th{text-align:center;color:#666;font-weight:400;border-bottom:1px solid #ddd}\n"
     "tbody tr{border-top:1px solid #eee}th:first-child,.text{text-align:left}\n"
-    ".command{white-space:normal;overflow-wrap:anywhere;font:.85em/1.4 ui-monospace,monospace}\n"
+    "td.command{white-space:normal;overflow-wrap:anywhere;font:.85em/1.4 ui-monospace,monospace}\n"
     ".figures{display:flex;flex-wrap:wrap;gap:1.2em 2em}.figures .missing{width:100%}\n"
     "figure{margin:0}figcaption{font-weight:600;font-size:.92em;margin-bottom:.3em}\n"
     "svg{max-width:100%;height:auto}\n";
@@ -36,7 +37,7 @@ static bool measured_anywhere(const Work *work, int measure)
 
 static void write_group_headings(FILE *out, const Work *work)
 {
-    fputs("<tr><th></th>", out);
+    fputs("<tr class=\"groups\"><th></th>", out);
     for (int i = 0; i < MEASURES_COUNT;) {
         int first = i, n_columns = 0;
         for (; i < MEASURES_COUNT && strcmp(MEASURES[i].group, MEASURES[first].group) == 0; i++)
@@ -116,7 +117,8 @@ static void write_origins(FILE *out, const Work *work)
         fputs("<p class=\"missing\">No artefact has its provenance file beside it.</p>\n", out);
         return;
     }
-    fputs("<div class=\"scroll\"><table><thead><tr><th>artefact</th><th>seconds</th><th>CPU seconds</th>"
+    fputs("<div class=\"scroll\"><table><thead><tr><th class=\"text\">artefact</th><th>seconds</th><th>CPU "
+          "seconds</th>"
           "<th>peak memory</th><th class=\"text\">command</th></tr></thead><tbody>\n",
           out);
     for (int64_t i = 0; i < work->n_origins; i++)

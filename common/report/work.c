@@ -176,18 +176,37 @@ static double origin_number(const cJSON *json, const char *key)
     return value >= 0 ? value : NAN;
 }
 
-// Adds <folder>/<name> when it is a provenance file, that is, when it names a command.
+// The words of a command line, with quotes where a shell would need them.
+static char *join_command(const cJSON *words)
+{
+    char *text = mem_strdup("");
+    const cJSON *word;
+    cJSON_ArrayForEach(word, words)
+    {
+        const char *plain = cJSON_IsString(word) ? word->valuestring : "";
+        bool quoted = *plain == '\0' || strpbrk(plain, " \t\n\"'\\$&|;<>()*?#`");
+        char *longer =
+            mem_printf(quoted ? "%s%s\"%s\"" : "%s%s%s", text, word == words->child ? "" : " ", plain);
+        mem_free(text);
+        text = longer;
+    }
+    return text;
+}
+
+// Adds <folder>/<name> when it is a provenance file, that is, when it has a command.
 static int work_add_origin(Work *work, const char *folder, const char *name, Error *error)
 {
     char *path = mem_printf("%s/%s/%s", work->folder, folder, name);
     cJSON *json;
     int status = json_load(path, &json, error);
     const cJSON *command = json ? cJSON_GetObjectItemCaseSensitive(json, "command") : NULL;
-    if (cJSON_IsString(command)) {
+    const cJSON *finished = json ? cJSON_GetObjectItemCaseSensitive(json, "finished") : NULL;
+    if (cJSON_IsArray(command)) {
         work->origins = mem_grow(work->origins, (size_t)work->n_origins + 1, sizeof *work->origins);
         work->origins[work->n_origins++] = (Origin){
             .artefact = mem_printf("%s/%.*s", folder, (int)(strlen(name) - strlen(".json")), name),
-            .command = mem_strdup(command->valuestring),
+            .command = join_command(command),
+            .finished = mem_strdup(cJSON_IsString(finished) ? finished->valuestring : ""),
             .seconds = origin_number(json, "wall_seconds"),
             .cpu_seconds = origin_number(json, "cpu_seconds"),
             .peak_bytes = origin_number(json, "peak_bytes"),
@@ -225,6 +244,13 @@ static int work_add_origins(Work *work, const char *folder, Error *error)
     return status;
 }
 
+static int compare_origins(const void *a, const void *b)
+{
+    const Origin *left = a, *right = b;
+    int by_time = strcmp(left->finished, right->finished);
+    return by_time ? by_time : strcmp(left->artefact, right->artefact);
+}
+
 // ---- details ----
 
 static int round_read_curve(const Round *round, const char *file,
@@ -258,6 +284,8 @@ int work_load_details(Work *work, const LabelList *truth, Error *error)
             round_load_details(&work->rounds[i], truth, error) != 0)
             return -1;
     }
+    if (work->n_origins > 0)
+        qsort(work->origins, (size_t)work->n_origins, sizeof *work->origins, compare_origins);
     return 0;
 }
 
@@ -275,6 +303,7 @@ void work_release(Work *work)
     for (int64_t i = 0; i < work->n_origins; i++) {
         mem_free(work->origins[i].artefact);
         mem_free(work->origins[i].command);
+        mem_free(work->origins[i].finished);
     }
     mem_free(work->rounds);
     mem_free(work->origins);

@@ -63,6 +63,7 @@ typedef struct Round {
 typedef struct Origin {
     char *artefact; // path inside WORK: "iter1/model.safetensors"
     char *command;
+    char *finished; // "2026-11-20T21:05:00Z"
     double seconds, cpu_seconds, peak_bytes;
 } Origin;
 
@@ -70,7 +71,7 @@ typedef struct Work {
     char *folder;
     Round *rounds; // [n_rounds] by number
     int64_t n_rounds;
-    Origin *origins; // [n_origins] in the order of the pipeline
+    Origin *origins; // [n_origins] in the order they were made
     int64_t n_origins;
 } Work;
 
