@@ -137,12 +137,13 @@ static void reads_scores_into_det_points(void **state)
 {
     (void)state;
     char *folder = scratch_create(), *path = path_join(folder, "scores.txt");
-    write_text(folder, "scores.txt", "a b 4 target\na c 3 nontarget\na d 2 1\na e 1 0\n");
+    write_text(folder, "scores.txt", "a b 4 target\na f 3.5 target\na c 3 nontarget\na d 2 1\na e 1 0\n");
     Curve curve;
     Error error = {0};
     assert_int_equal(curve_of_scores(path, &curve, &error), 0);
-    assert_int_equal(curve.n, 1); // between 2 and 3: one of two missed, one of two false
-    assert_true(curve.x[0] == 0.5 && curve.y[0] == 0.5);
+    assert_int_equal(curve.n, 1); // above 2: one of two false, one of three missed
+    assert_float_equal(curve.x[0], 0.5, 1e-12);
+    assert_float_equal(curve.y[0], 1.0 / 3, 1e-12);
     curve_release(&curve);
     write_text(folder, "scores.txt", "a b 4 target\n\na c 3 perhaps\n");
     assert_int_equal(curve_of_scores(path, &curve, &error), -1);
