@@ -10,9 +10,7 @@
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "base/digest.h"
 #include "base/memory.h"
 #include "cache/publish.h"
 
@@ -232,11 +230,6 @@ static int index_names(SafeReader *reader, size_t n_data, Error *error)
     return 0;
 }
 
-static void hex_digest(const XXH64_state_t *state, char hex[DIGEST_DIGITS + 1])
-{
-    snprintf(hex, DIGEST_DIGITS + 1, "%016llx", (unsigned long long)XXH64_digest(state));
-}
-
 // "writer" and "digest" vouch for each other, so that no single damaged byte can switch the check off.
 static int check_digest(const SafeReader *reader, size_t n_header, Error *error)
 {
@@ -248,16 +241,14 @@ static int check_digest(const SafeReader *reader, size_t n_header, Error *error)
         return 0;
     if (!ours || !placed || !found || strlen(found) != DIGEST_DIGITS)
         return refuse(reader, error, "its digest is damaged");
-    size_t n_head = LENGTH_BYTES + n_header;
-    char *head = mem_alloc(n_head, 1), hex[DIGEST_DIGITS + 1];
-    memcpy(head, reader->map, n_head);
-    memset(head + DIGEST_OFFSET, '0', DIGEST_DIGITS);
-    XXH64_state_t state;
-    XXH64_reset(&state, 0);
-    XXH64_update(&state, head, n_head);
-    XXH64_update(&state, reader->map + n_head, reader->n_bytes - n_head);
-    hex_digest(&state, hex);
-    mem_free(head);
+    char hex[DIGEST_DIGITS + 1], zeros[DIGEST_DIGITS];
+    size_t behind = DIGEST_OFFSET + DIGEST_DIGITS;
+    memset(zeros, '0', sizeof zeros);
+    Digest *digest = digest_create();
+    digest_add(digest, reader->map, DIGEST_OFFSET);
+    digest_add(digest, zeros, sizeof zeros);
+    digest_add(digest, reader->map + behind, reader->n_bytes - behind);
+    digest_finish(digest, hex);
     return strcmp(hex, found) == 0
                ? 0
                : refuse(reader, error,
@@ -388,12 +379,11 @@ static char *encode_head(const SafeTensor *tensors, int64_t n_tensors, const Saf
     memset(head + LENGTH_BYTES, ' ', padded);
     memcpy(head + LENGTH_BYTES, text, length);
     cJSON_free(text);
-    XXH64_state_t state;
-    XXH64_reset(&state, 0);
-    XXH64_update(&state, head, *n_head);
+    Digest *digest = digest_create();
+    digest_add(digest, head, *n_head);
     for (int64_t i = 0; i < n_tensors; i++)
-        XXH64_update(&state, tensors[i].data, tensor_bytes(&tensors[i]));
-    hex_digest(&state, hex);
+        digest_add(digest, tensors[i].data, tensor_bytes(&tensors[i]));
+    digest_finish(digest, hex);
     memcpy(head + DIGEST_OFFSET, hex, DIGEST_DIGITS);
     return head;
 }

@@ -10,9 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "base/digest.h"
 #include "base/memory.h"
 
 enum { READ_BLOCK = 1 << 18, MAX_FOLDER_DEPTH = 200 };
@@ -117,15 +115,16 @@ int file_digest(const char *path, char hex[17], Error *error)
     FILE *file = fopen(path, "rbe");
     if (!file)
         return error_set_errno(error, "cannot open %s", path);
-    XXH64_state_t state;
-    XXH64_reset(&state, 0);
+    Digest *digest = digest_create();
+    char text[17];
     char *block = mem_alloc(READ_BLOCK, 1);
     size_t got;
     while ((got = fread(block, 1, READ_BLOCK, file)) > 0)
-        XXH64_update(&state, block, got);
+        digest_add(digest, block, got);
     int status = ferror(file) ? error_set_errno(error, "cannot read %s", path) : 0;
+    digest_finish(digest, text);
     if (status == 0)
-        snprintf(hex, 17, "%016llx", (unsigned long long)XXH64_digest(&state));
+        memcpy(hex, text, sizeof text);
     mem_free(block);
     fclose(file);
     return status;
