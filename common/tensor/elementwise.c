@@ -1,0 +1,227 @@
+// y = f(x), element by element. n: elements.
+#include <assert.h>
+#include <math.h>
+
+#include "tensor/ops.h"
+#include "tensor/vecmath.h"
+
+enum { PARALLEL_FROM = 1 << 15 };
+
+// --- a + b
+// ----------------------------------------------------------------------------------------------------------
+
+static void add_into(float *sum, const float *x, int64_t n)
+{
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+    for (int64_t i = 0; i < n; i++)
+        sum[i] += x[i];
+}
+
+static void add_backward(Tape *tape, const Node *node)
+{
+    for (int k = 0; k < 2; k++) {
+        float *d_x = tape_grad(tape, node->inputs[k]);
+        if (d_x)
+            add_into(d_x, node->output->grad, tensor_size(node->output));
+    }
+}
+
+static const Operator ADD = {"add", add_backward};
+
+Tensor *op_add(Tape *tape, Tensor *a, Tensor *b)
+{
+    int64_t n = tensor_size(a);
+    assert(tensor_size(b) == n);
+    Tensor *y = tape_tensor_like(tape, a);
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+    for (int64_t i = 0; i < n; i++)
+        y->data[i] = a->data[i] + b->data[i];
+    tape_record(tape, &ADD, y, (Tensor *[]){a, b}, 2, NULL);
+    return y;
+}
+
+// --- a * b
+// ----------------------------------------------------------------------------------------------------------
+
+static void mul_backward(Tape *tape, const Node *node)
+{
+    int64_t n = tensor_size(node->output);
+    const float *d_y = node->output->grad;
+    for (int k = 0; k < 2; k++) {
+        float *d_x = tape_grad(tape, node->inputs[k]);
+        const float *other = node->inputs[1 - k]->data;
+        if (!d_x)
+            continue;
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+        for (int64_t i = 0; i < n; i++)
+            d_x[i] += d_y[i] * other[i];
+    }
+}
+
+static const Operator MUL = {"mul", mul_backward};
+
+Tensor *op_mul(Tape *tape, Tensor *a, Tensor *b)
+{
+    int64_t n = tensor_size(a);
+    assert(tensor_size(b) == n);
+    Tensor *y = tape_tensor_like(tape, a);
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+    for (int64_t i = 0; i < n; i++)
+        y->data[i] = a->data[i] * b->data[i];
+    tape_record(tape, &MUL, y, (Tensor *[]){a, b}, 2, NULL);
+    return y;
+}
+
+// --- factor * x
+// -----------------------------------------------------------------------------------------------------
+
+static void scale_backward(Tape *tape, const Node *node)
+{
+    int64_t n = tensor_size(node->output);
+    float factor = *(const float *)node->context, *d_x = tape_grad(tape, node->inputs[0]);
+    const float *d_y = node->output->grad;
+    for (int64_t i = 0; d_x && i < n; i++)
+        d_x[i] += factor * d_y[i];
+}
+
+static const Operator SCALE = {"scale", scale_backward};
+
+Tensor *op_scale(Tape *tape, Tensor *x, float factor)
+{
+    Tensor *y = tape_tensor_like(tape, x);
+    for (int64_t i = 0; i < tensor_size(x); i++)
+        y->data[i] = factor * x->data[i];
+    float *context = tape_scratch(tape, sizeof *context);
+    *context = factor;
+    tape_record(tape, &SCALE, y, &x, 1, context);
+    return y;
+}
+
+// --- functions of one value: the derivative from x and y
+// --------------------------------------------------------------
+
+static inline float relu(float x)
+{
+    return x > 0 ? x : 0;
+}
+static inline float relu_slope(float x, float y)
+{
+    (void)y;
+    return x > 0 ? 1.0f : 0.0f;
+}
+// GELU: x Phi(x), Phi the normal distribution's (Hendrycks and Gimpel 2016, exact form).
+static inline float gelu(float x)
+{
+    return 0.5f * x * (1.0f + fast_erf(x * 0.707106781f));
+}
+static inline float gelu_slope(float x, float y)
+{
+    (void)y;
+    return 0.5f * (1.0f + fast_erf(x * 0.707106781f)) + x * 0.398942280f * fast_exp(-0.5f * x * x);
+}
+static inline float tanh_slope(float x, float y)
+{
+    (void)x;
+    return 1.0f - y * y;
+}
+static inline float sigmoid_slope(float x, float y)
+{
+    (void)x;
+    return y * (1.0f - y);
+}
+
+typedef float Function(float x);
+typedef float Slope(float x, float y);
+
+// Inlined with a constant function at each call, so that the loops vectorise.
+static inline __attribute__((always_inline)) Tensor *apply(Tape *tape, const Operator *op, Tensor *x,
+                                                           Function *f)
+{
+    int64_t n = tensor_size(x);
+    Tensor *y = tape_tensor_like(tape, x);
+    const float *in = x->data;
+    float *out = y->data;
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+    for (int64_t i = 0; i < n; i++)
+        out[i] = f(in[i]);
+    tape_record(tape, op, y, &x, 1, NULL);
+    return y;
+}
+
+static inline __attribute__((always_inline)) void apply_backward(Tape *tape, const Node *node, Slope *slope)
+{
+    int64_t n = tensor_size(node->output);
+    float *d_x = tape_grad(tape, node->inputs[0]);
+    const float *x = node->inputs[0]->data, *y = node->output->data, *d_y = node->output->grad;
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+    for (int64_t i = 0; i < n; i++)
+        d_x[i] += d_y[i] * slope(x[i], y[i]);
+}
+
+static void relu_backward(Tape *tape, const Node *node)
+{
+    apply_backward(tape, node, relu_slope);
+}
+static const Operator RELU = {"relu", relu_backward};
+Tensor *op_relu(Tape *tape, Tensor *x)
+{
+    return apply(tape, &RELU, x, relu);
+}
+
+static void gelu_backward(Tape *tape, const Node *node)
+{
+    apply_backward(tape, node, gelu_slope);
+}
+static const Operator GELU = {"gelu", gelu_backward};
+Tensor *op_gelu(Tape *tape, Tensor *x)
+{
+    return apply(tape, &GELU, x, gelu);
+}
+
+static void tanh_backward(Tape *tape, const Node *node)
+{
+    apply_backward(tape, node, tanh_slope);
+}
+static const Operator TANH = {"tanh", tanh_backward};
+Tensor *op_tanh(Tape *tape, Tensor *x)
+{
+    return apply(tape, &TANH, x, fast_tanh);
+}
+
+static void sigmoid_backward(Tape *tape, const Node *node)
+{
+    apply_backward(tape, node, sigmoid_slope);
+}
+static const Operator SIGMOID = {"sigmoid", sigmoid_backward};
+Tensor *op_sigmoid(Tape *tape, Tensor *x)
+{
+    return apply(tape, &SIGMOID, x, fast_sigmoid);
+}
+
+// --- dropout
+// ----------------------------------------------------------------------------------------------------------
+
+static void dropout_backward(Tape *tape, const Node *node)
+{
+    float *d_x = tape_grad(tape, node->inputs[0]);
+    const float *mask = node->context, *d_y = node->output->grad;
+    for (int64_t i = 0; i < tensor_size(node->output); i++)
+        d_x[i] += mask[i] * d_y[i];
+}
+
+static const Operator DROPOUT = {"dropout", dropout_backward};
+
+Tensor *op_dropout(Tape *tape, Tensor *x, float probability, Rng rng)
+{
+    if (probability <= 0)
+        return x;
+    int64_t n = tensor_size(x);
+    Tensor *y = tape_tensor_like(tape, x);
+    float *mask = tape_scratch(tape, (size_t)n * sizeof *mask), kept = 1.0f / (1.0f - probability);
+    for (int64_t i = 0; i < n; i++) {
+        mask[i] = rng_uniform(&rng) < probability ? 0 : kept;
+        y->data[i] = mask[i] * x->data[i];
+    }
+    tape_record(tape, &DROPOUT, y, &x, 1, mask);
+    return y;
+}

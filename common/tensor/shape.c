@@ -1,0 +1,142 @@
+// Views and copies. R rows (all dimensions but the last), C columns (the last dimension).
+#include <assert.h>
+#include <string.h>
+
+#include "tensor/ops.h"
+
+static void add_into(float *sum, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        sum[i] += x[i];
+}
+
+// --- shared data: reshape, rows of the first dimension
+// ------------------------------------------------------------
+
+// context: where the output begins in the input, in elements
+static void view_backward(Tape *tape, const Node *node)
+{
+    int64_t start = *(const int64_t *)node->context;
+    add_into(tape_grad(tape, node->inputs[0]) + start, node->output->grad, tensor_size(node->output));
+}
+
+static const Operator VIEW = {"view", view_backward};
+
+static Tensor *view(Tape *tape, Tensor *x, int n_dims, const int64_t *dims, int64_t start)
+{
+    Tensor *y = tape_scratch(tape, sizeof *y);
+    *y = (Tensor){.data = x->data + start, .n_dims = n_dims, .dim = {1, 1, 1, 1}};
+    for (int d = 0; d < n_dims; d++)
+        y->dim[d] = dims[d];
+    int64_t *context = tape_scratch(tape, sizeof *context);
+    *context = start;
+    tape_record(tape, &VIEW, y, &x, 1, context);
+    return y;
+}
+
+Tensor *op_reshape(Tape *tape, Tensor *x, int n_dims, const int64_t *dims)
+{
+    Tensor *y = view(tape, x, n_dims, dims, 0);
+    assert(tensor_size(y) == tensor_size(x));
+    return y;
+}
+
+Tensor *op_slice_first(Tape *tape, Tensor *x, int64_t start, int64_t count)
+{
+    assert(start >= 0 && start + count <= x->dim[0]);
+    int64_t dims[TENSOR_MAX_DIMS] = {count, x->dim[1], x->dim[2], x->dim[3]};
+    return view(tape, x, x->n_dims, dims, start * (tensor_size(x) / x->dim[0]));
+}
+
+// --- batch concatenation
+// ------------------------------------------------------------------------------------------
+
+static void concat_first_backward(Tape *tape, const Node *node)
+{
+    const float *d_y = node->output->grad;
+    for (int k = 0; k < node->n_inputs; k++) {
+        float *d_x = tape_grad(tape, node->inputs[k]);
+        int64_t n = tensor_size(node->inputs[k]);
+        if (d_x)
+            add_into(d_x, d_y, n);
+        d_y += n;
+    }
+}
+
+static const Operator CONCAT_FIRST = {"concat_first", concat_first_backward};
+
+Tensor *op_concat_first(Tape *tape, Tensor *const *xs, int n)
+{
+    int64_t dims[TENSOR_MAX_DIMS] = {0, xs[0]->dim[1], xs[0]->dim[2], xs[0]->dim[3]};
+    for (int k = 0; k < n; k++)
+        dims[0] += xs[k]->dim[0];
+    Tensor *y = tape_tensor(tape, xs[0]->n_dims, dims);
+    float *at = y->data;
+    for (int k = 0; k < n; k++) {
+        memcpy(at, xs[k]->data, (size_t)tensor_size(xs[k]) * sizeof(float));
+        at += tensor_size(xs[k]);
+    }
+    tape_record(tape, &CONCAT_FIRST, y, xs, n, NULL);
+    return y;
+}
+
+// --- channels
+// -----------------------------------------------------------------------------------------------------
+
+static void slice_last_backward(Tape *tape, const Node *node)
+{
+    int64_t start = *(const int64_t *)node->context, rows = tensor_rows(node->output);
+    int64_t count = tensor_cols(node->output), cols = tensor_cols(node->inputs[0]);
+    float *d_x = tape_grad(tape, node->inputs[0]);
+    for (int64_t r = 0; r < rows; r++)
+        add_into(d_x + r * cols + start, node->output->grad + r * count, count);
+}
+
+static const Operator SLICE_LAST = {"slice_last", slice_last_backward};
+
+Tensor *op_slice_last(Tape *tape, Tensor *x, int64_t start, int64_t count)
+{
+    int64_t rows = tensor_rows(x), cols = tensor_cols(x), dims[TENSOR_MAX_DIMS];
+    assert(start >= 0 && start + count <= cols);
+    memcpy(dims, x->dim, sizeof dims);
+    dims[x->n_dims - 1] = count;
+    Tensor *y = tape_tensor(tape, x->n_dims, dims);
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(y->data + r * count, x->data + r * cols + start, (size_t)count * sizeof(float));
+    int64_t *context = tape_scratch(tape, sizeof *context);
+    *context = start;
+    tape_record(tape, &SLICE_LAST, y, &x, 1, context);
+    return y;
+}
+
+static void concat_last_backward(Tape *tape, const Node *node)
+{
+    int64_t rows = tensor_rows(node->output), cols = tensor_cols(node->output), start = 0;
+    for (int k = 0; k < node->n_inputs; k++) {
+        int64_t count = tensor_cols(node->inputs[k]);
+        float *d_x = tape_grad(tape, node->inputs[k]);
+        for (int64_t r = 0; d_x && r < rows; r++)
+            add_into(d_x + r * count, node->output->grad + r * cols + start, count);
+        start += count;
+    }
+}
+
+static const Operator CONCAT_LAST = {"concat_last", concat_last_backward};
+
+Tensor *op_concat_last(Tape *tape, Tensor *const *xs, int n)
+{
+    int64_t cols = 0, rows = tensor_rows(xs[0]), start = 0, dims[TENSOR_MAX_DIMS];
+    for (int k = 0; k < n; k++)
+        cols += tensor_cols(xs[k]);
+    memcpy(dims, xs[0]->dim, sizeof dims);
+    dims[xs[0]->n_dims - 1] = cols;
+    Tensor *y = tape_tensor(tape, xs[0]->n_dims, dims);
+    for (int k = 0; k < n; k++) {
+        int64_t count = tensor_cols(xs[k]);
+        for (int64_t r = 0; r < rows; r++)
+            memcpy(y->data + r * cols + start, xs[k]->data + r * count, (size_t)count * sizeof(float));
+        start += count;
+    }
+    tape_record(tape, &CONCAT_LAST, y, xs, n, NULL);
+    return y;
+}
