@@ -1,8 +1,10 @@
 // B batch, T time, C input channels, O output channels, K kernel, G groups; c = C/G, o = O/G.
 //
-// Each group's input is packed into zero-padded rows [B, P, c], P = T + 2 padding. With dilation 1 the K
-// input rows of one output lie together, so the convolution is a product over overlapping rows (row stride
-// `stride * c`, row length K * c) without copying them out; dilated ones copy (im2col). Weights are repacked
+// Each group's input is packed into zero-padded rows [B, P, c], P = T + 2 padding. The K input rows of one
+// output then lie together, so that a strided convolution is a product over overlapping rows (row stride
+// `stride * c`, row length K * c). BLAS wants rows that do not overlap: every ceil(K / stride)-th row is such
+// a matrix, so there are that many products, and none of the rows is copied. Where that would be many small
+// products (unit stride, dilation), the rows are copied out (im2col) for one big one. Weights are repacked
 // from [O, c, K] to [O, K, c] in each step, which costs next to nothing beside the product.
 #include <assert.h>
 #include <string.h>
@@ -10,11 +12,14 @@
 #include "tensor/gemm.h"
 #include "tensor/ops.h"
 
+enum { MAX_PHASES = 2 };
+
 typedef struct Geometry {
     int64_t batch, time, channels, outputs, kernel;
     int64_t stride, padding, dilation, groups;
     int64_t padded, steps;              // P, T of the output
     int64_t group_in, group_out, width; // c, o, K * c
+    int64_t phases;                     // products over overlapping rows; 0: rows are copied out
 } Geometry;
 
 static Geometry geometry(const Tensor *x, const Tensor *weight, Conv1d shape)
@@ -33,6 +38,8 @@ static Geometry geometry(const Tensor *x, const Tensor *weight, Conv1d shape)
     g.group_in = g.channels / g.groups;
     g.group_out = g.outputs / g.groups;
     g.width = g.kernel * g.group_in;
+    int64_t phases = (g.kernel + g.stride - 1) / g.stride;
+    g.phases = g.dilation == 1 && phases <= MAX_PHASES ? phases : 0;
     assert(weight->dim[1] == g.group_in && g.group_in * g.groups == g.channels && g.steps > 0);
     return g;
 }
@@ -70,7 +77,7 @@ static void pad_group(const Geometry *g, const float *x, int64_t group, float *p
     }
 }
 
-static void gather_dilated(const Geometry *g, const float *padded, float *columns)
+static void gather_rows(const Geometry *g, const float *padded, float *columns)
 {
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < g->batch * g->steps; r++) {
@@ -82,22 +89,41 @@ static void gather_dilated(const Geometry *g, const float *padded, float *column
     }
 }
 
-// The rows [K * c] that the products of batch item b read: where they start and how far apart they are.
-typedef struct Rows {
-    const float *base;
-    int64_t batch_stride, row_stride;
-} Rows;
+// One product of a group: which rows [K * c] of the input, and which of the output, belong to it.
+typedef struct Product {
+    const float *rows;
+    int64_t n_rows, row_stride;
+    int64_t first_output, output_step; // rows of y
+} Product;
 
-static Rows input_rows(const Geometry *g, const float *x, int64_t group, float *padded, float *columns)
+static int64_t n_products(const Geometry *g)
 {
-    if (g->padding == 0 && g->groups == 1)
-        padded = (float *)x;
-    else
+    return g->phases ? g->batch * g->phases : 1;
+}
+
+static Product product_at(const Geometry *g, const float *rows, int64_t index)
+{
+    if (!g->phases)
+        return (Product){rows, g->batch * g->steps, g->width, 0, 1};
+    int64_t b = index / g->phases, phase = index % g->phases, step = g->stride * g->group_in;
+    return (Product){rows + b * g->padded * g->group_in + phase * step,
+                     (g->steps - phase + g->phases - 1) / g->phases, g->phases * step, b * g->steps + phase,
+                     g->phases};
+}
+
+// The input of one group as the products read it; padded and columns are room for copies.
+static const float *input_rows(const Geometry *g, const float *x, int64_t group, float *padded,
+                               float *columns)
+{
+    const float *rows = x;
+    if (g->padding > 0 || g->groups > 1) {
         pad_group(g, x, group, padded);
-    if (g->dilation == 1)
-        return (Rows){padded, g->padded * g->group_in, g->stride * g->group_in};
-    gather_dilated(g, padded, columns);
-    return (Rows){columns, g->steps * g->width, g->width};
+        rows = padded;
+    }
+    if (g->phases)
+        return rows;
+    gather_rows(g, rows, columns);
+    return columns;
 }
 
 static float *scratch(Tape *tape, int64_t n)
@@ -134,16 +160,18 @@ static void conv1d_backward(Tape *tape, const Node *node)
     float *d_x = tape_grad(tape, x), *d_weight = tape_grad(tape, weight), *d_bias = tape_grad(tape, bias);
     TapeMark mark = tape_scratch_begin(tape);
     float *padded = scratch(tape, g->batch * g->padded * g->group_in);
-    float *columns = g->dilation > 1 ? scratch(tape, g->batch * g->steps * g->width) : NULL;
+    float *columns = !g->phases ? scratch(tape, g->batch * g->steps * g->width) : NULL;
     float *packed = scratch(tape, g->group_out * g->width);
     for (int64_t group = 0; group < g->groups; group++) {
         int64_t offset = group * g->group_out * g->group_in * g->kernel;
         if (d_weight) {
-            Rows rows = input_rows(g, x->data, group, padded, columns);
-            for (int64_t b = 0; b < g->batch; b++)
-                gemm(true, false, g->group_out, g->width, g->steps, 1,
-                     d_y + b * g->steps * g->outputs + group * g->group_out, g->outputs,
-                     rows.base + b * rows.batch_stride, rows.row_stride, b > 0, packed, g->width);
+            const float *rows = input_rows(g, x->data, group, padded, columns);
+            for (int64_t i = 0; i < n_products(g); i++) {
+                Product p = product_at(g, rows, i);
+                gemm(true, false, g->group_out, g->width, p.n_rows, 1,
+                     d_y + p.first_output * g->outputs + group * g->group_out, p.output_step * g->outputs,
+                     p.rows, p.row_stride, i > 0, packed, g->width);
+            }
             unpack_weight_grad(g, packed, d_weight + offset);
         }
         if (d_x) {
@@ -173,17 +201,19 @@ Tensor *op_conv1d(Tape *tape, Tensor *x, Tensor *weight, Tensor *bias, Conv1d sh
     *context = g;
     TapeMark mark = tape_scratch_begin(tape);
     float *padded = scratch(tape, g.batch * g.padded * g.group_in);
-    float *columns = g.dilation > 1 ? scratch(tape, g.batch * g.steps * g.width) : NULL;
+    float *columns = !g.phases ? scratch(tape, g.batch * g.steps * g.width) : NULL;
     float *packed = scratch(tape, g.group_out * g.width);
     for (int64_t r = 0; bias && r < g.batch * g.steps; r++)
         memcpy(y->data + r * g.outputs, bias->data, (size_t)g.outputs * sizeof(float));
     for (int64_t group = 0; group < g.groups; group++) {
         pack_weight(&g, weight->data + group * g.group_out * g.group_in * g.kernel, packed);
-        Rows rows = input_rows(&g, x->data, group, padded, columns);
-        for (int64_t b = 0; b < g.batch; b++)
-            gemm(false, true, g.steps, g.group_out, g.width, 1, rows.base + b * rows.batch_stride,
-                 rows.row_stride, packed, g.width, bias ? 1 : 0,
-                 y->data + b * g.steps * g.outputs + group * g.group_out, g.outputs);
+        const float *rows = input_rows(&g, x->data, group, padded, columns);
+        for (int64_t i = 0; i < n_products(&g); i++) {
+            Product p = product_at(&g, rows, i);
+            gemm(false, true, p.n_rows, g.group_out, g.width, 1, p.rows, p.row_stride, packed, g.width,
+                 bias ? 1 : 0, y->data + p.first_output * g.outputs + group * g.group_out,
+                 p.output_step * g.outputs);
+        }
     }
     tape_scratch_end(tape, mark);
     tape_record(tape, &CONV1D, y, (Tensor *[]){x, weight, bias}, 3, context);
