@@ -143,8 +143,9 @@ static int parse_item(const cJSON *item, WavlmArchitecture *architecture, Error 
 int wavlm_architecture_parse(const cJSON *json, WavlmArchitecture *architecture, Error *error)
 {
     WavlmArchitecture parsed = {.wavlm = wavlm_default_config(), .mhfa = mhfa_default_config()};
-    const cJSON *item;
-    cJSON_ArrayForEach(item, json) if (parse_item(item, &parsed, error)) return -1;
+    for (const cJSON *item = json ? json->child : NULL; item; item = item->next)
+        if (parse_item(item, &parsed, error))
+            return -1;
     for (int64_t i = 0; parsed.conv_channels && i < parsed.wavlm.n_convs; i++)
         parsed.wavlm.convs[i].channels = parsed.conv_channels;
     if (wavlm_check_config(&parsed.wavlm, error))
