@@ -6,6 +6,7 @@
 #include <omp.h>
 #include <string.h>
 #include "tensor/gemm.h"
+#include "tensor/vecmath.h"
 
 enum { QUERY_BLOCK = 128 }; // rows of s held at once: 128 x T floats stay in cache for seconds of speech
 
@@ -21,28 +22,6 @@ typedef struct Head {
     int64_t frames, channels, head_dim; // T, C, D
     int64_t first, rows;                // queries [first, first + rows)
 } Head;
-
-// exp(x) for x <= 0 without branches, so that the loop around it becomes vector code: x = n log 2 + r with
-// |r| <= log(2)/2, then the Taylor series to r^7 (relative error below 1e-8). Below -87 it stays at exp(-87).
-static inline float exp_nonpositive(float x)
-{
-    const float round_shift = 12582912.0f; // 1.5 * 2^23: adding it rounds to an integer
-    x = x < -87.0f ? -87.0f : x;
-    float n = (x * 1.44269504f + round_shift) - round_shift;
-    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f; // log 2 in two parts
-    float y = 1.0f / 5040;
-    y = y * r + 1.0f / 720;
-    y = y * r + 1.0f / 120;
-    y = y * r + 1.0f / 24;
-    y = y * r + 1.0f / 6;
-    y = y * r + 0.5f;
-    y = y * r + 1.0f;
-    y = y * r + 1.0f;
-    int32_t exponent = ((int32_t)n + 127) << 23;
-    float power;
-    memcpy(&power, &exponent, sizeof power);
-    return y * power;
-}
 
 static Head head_of(const Node *node, int64_t heads, int64_t b, int64_t h)
 {
@@ -113,7 +92,7 @@ static float softmax_row(float *row, int64_t n)
         peak = row[j] > peak ? row[j] : peak;
 #pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < n; j++) {
-        row[j] = exp_nonpositive(row[j] - peak);
+        row[j] = fast_exp(row[j] - peak);
         sum += row[j];
     }
     for (int64_t j = 0; j < n; j++)
@@ -167,10 +146,8 @@ static void block_weights(const Head *head, const Context *context, const float 
     block_scores(head, heads, k, weights);
     for (int64_t i = 0; i < head->rows; i++) {
         float log_sum = context->log_sum[row_index(head, heads, i)], *row = weights + i * head->frames;
-        for (int64_t j = 0; j < head->frames; j++) {
-            float exponent = row[j] - log_sum;
-            row[j] = exp_nonpositive(exponent < 0.0f ? exponent : 0.0f);
-        }
+        for (int64_t j = 0; j < head->frames; j++)
+            row[j] = fast_exp(row[j] - log_sum);
     }
 }
 
