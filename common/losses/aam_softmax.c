@@ -1,0 +1,178 @@
+// Letters: B batch, N classes, D embedding dimension.
+#include "losses/aam_softmax.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "tensor/gemm.h"
+
+static const float NORM_FLOOR = 1e-12f; // PyTorch's F.normalize
+static const double SINE_FLOOR = 1e-6;  // below this angle the slope of sin(theta) is meaningless in float
+
+typedef struct Context {
+    float *unit_x, *unit_w; // [B, D], [N, D] rows of length 1
+    float *norm_x, *norm_w; // [B], [N]
+    float *probability;     // [B, N] softmax of the logits
+    float *slope;           // [B] d logit[b, y] / d cosine[b, y], over scale
+    const int64_t *labels;  // [B]
+    float scale;
+} Context;
+
+static void normalize_rows(const float *x, int64_t rows, int64_t dim, float *unit, float *norm)
+{
+#pragma omp parallel for schedule(static) if (rows * dim > 65536)
+    for (int64_t r = 0; r < rows; r++) {
+        double squares = 0;
+        for (int64_t d = 0; d < dim; d++)
+            squares += (double)x[r * dim + d] * x[r * dim + d];
+        norm[r] = fmaxf((float)sqrt(squares), NORM_FLOOR);
+        for (int64_t d = 0; d < dim; d++)
+            unit[r * dim + d] = x[r * dim + d] / norm[r];
+    }
+}
+
+// y = x / |x|: d_x = (d_y - y <y, d_y>) / |x|
+static void normalize_rows_backward(const float *unit, const float *norm, const float *d_unit, int64_t rows,
+                                    int64_t dim, float *d_x)
+{
+#pragma omp parallel for schedule(static) if (rows * dim > 65536)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *y = unit + r * dim, *d_y = d_unit + r * dim;
+        double along = 0;
+        for (int64_t d = 0; d < dim; d++)
+            along += (double)y[d] * d_y[d];
+        for (int64_t d = 0; d < dim; d++)
+            d_x[r * dim + d] += (d_y[d] - y[d] * (float)along) / norm[r];
+    }
+}
+
+// The label's cosine with its margin, and the slope d result / d cosine.
+static double add_margin(const AamSoftmax *options, double cosine, double *slope)
+{
+    double margin = options->margin;
+    double sine = fmax(sqrt(fmax(1 - cosine * cosine, 0)), SINE_FLOOR);
+    bool inside = options->easy_margin ? cosine > 0 : cosine > cos(M_PI - margin);
+    *slope = inside ? cos(margin) + sin(margin) * cosine / sine : 1;
+    if (inside)
+        return cosine * cos(margin) - sine * sin(margin);
+    return options->easy_margin ? cosine : cosine - margin * sin(M_PI - margin);
+}
+
+// logits [N] -> softmax in probability [N]; returns the cross-entropy of `label`.
+static double softmax_row(const float *logits, int64_t n, int64_t label, float *probability)
+{
+    float largest = logits[0];
+    for (int64_t k = 1; k < n; k++)
+        largest = fmaxf(largest, logits[k]);
+    double sum = 0;
+    for (int64_t k = 0; k < n; k++) {
+        probability[k] = expf(logits[k] - largest);
+        sum += probability[k];
+    }
+    for (int64_t k = 0; k < n; k++)
+        probability[k] = (float)(probability[k] / sum);
+    return log(sum) - (logits[label] - largest);
+}
+
+static bool is_largest(const float *row, int64_t n, int64_t index)
+{
+    for (int64_t k = 0; k < n; k++)
+        if (row[k] > row[index] || (row[k] == row[index] && k < index))
+            return false;
+    return true;
+}
+
+// d_logit = (softmax - onehot) / B; d_cosine = scale * d_logit, times the slope at the label.
+static void fill_d_cosine(const Context *c, int64_t batch, int64_t n, float d_loss, float *d_cosine)
+{
+    float factor = d_loss * c->scale / (float)batch;
+#pragma omp parallel for schedule(static) if (batch * n > 65536)
+    for (int64_t b = 0; b < batch; b++) {
+        float *row = d_cosine + b * n;
+        for (int64_t k = 0; k < n; k++)
+            row[k] = factor * c->probability[b * n + k];
+        int64_t label = c->labels[b];
+        row[label] = (row[label] - factor) * c->slope[b];
+    }
+}
+
+static void aam_softmax_backward(Tape *tape, const Node *node)
+{
+    const Context *c = node->context;
+    Tensor *x = node->inputs[0], *w = node->inputs[1];
+    int64_t batch = x->dim[0], dim = x->dim[1], n = w->dim[0];
+    float *d_x = tape_grad(tape, x), *d_w = tape_grad(tape, w);
+    TapeMark mark = tape_scratch_begin(tape);
+    float *d_cosine = tape_scratch(tape, (size_t)(batch * n) * sizeof(float));
+    fill_d_cosine(c, batch, n, node->output->grad[0], d_cosine);
+    if (d_x) {
+        float *d_unit = tape_scratch(tape, (size_t)(batch * dim) * sizeof(float));
+        gemm(false, false, batch, dim, n, 1, d_cosine, n, c->unit_w, dim, 0, d_unit, dim);
+        normalize_rows_backward(c->unit_x, c->norm_x, d_unit, batch, dim, d_x);
+    }
+    if (d_w) {
+        float *d_unit = tape_scratch(tape, (size_t)(n * dim) * sizeof(float));
+        gemm(true, false, n, dim, batch, 1, d_cosine, n, c->unit_x, dim, 0, d_unit, dim);
+        normalize_rows_backward(c->unit_w, c->norm_w, d_unit, n, dim, d_w);
+    }
+    tape_scratch_end(tape, mark);
+}
+
+static const Operator aam_softmax = {"aam_softmax", aam_softmax_backward};
+
+static Context *context_create(Tape *tape, const Tensor *x, const Tensor *w, const int64_t *labels)
+{
+    int64_t batch = x->dim[0], dim = x->dim[1], n = w->dim[0];
+    Context *c = tape_scratch(tape, sizeof *c);
+    c->unit_x = tape_scratch(tape, (size_t)(batch * dim) * sizeof(float));
+    c->unit_w = tape_scratch(tape, (size_t)(n * dim) * sizeof(float));
+    c->norm_x = tape_scratch(tape, (size_t)batch * sizeof(float));
+    c->norm_w = tape_scratch(tape, (size_t)n * sizeof(float));
+    c->probability = tape_scratch(tape, (size_t)(batch * n) * sizeof(float));
+    c->slope = tape_scratch(tape, (size_t)batch * sizeof(float));
+    int64_t *copy = tape_scratch(tape, (size_t)batch * sizeof(int64_t));
+    memcpy(copy, labels, (size_t)batch * sizeof(int64_t));
+    c->labels = copy;
+    return c;
+}
+
+Tensor *aam_softmax_loss(Tape *tape, Tensor *embeddings, Tensor *weight, const int64_t *labels,
+                         const AamSoftmax *options, AamReport *report)
+{
+    int64_t batch = embeddings->dim[0], dim = embeddings->dim[1], n = weight->dim[0];
+    assert(weight->dim[1] == dim && batch > 0);
+    Tensor *loss = tape_tensor(tape, 1, (int64_t[]){1});
+    Context *c = context_create(tape, embeddings, weight, labels);
+    float *logits = tape_scratch(tape, (size_t)(batch * n) * sizeof(float)); // cosines at first
+    float *losses = tape_scratch(tape, (size_t)batch * sizeof(float));
+    c->scale = (float)options->scale;
+    normalize_rows(embeddings->data, batch, dim, c->unit_x, c->norm_x);
+    normalize_rows(weight->data, n, dim, c->unit_w, c->norm_w);
+    gemm(false, true, batch, n, dim, 1, c->unit_x, dim, c->unit_w, dim, 0, logits, n);
+
+    int64_t n_right = 0, n_right_with_margin = 0;
+    double sum = 0;
+#pragma omp parallel for schedule(static) reduction(+ : n_right, n_right_with_margin) if (batch * n > 65536)
+    for (int64_t b = 0; b < batch; b++) {
+        float *row = logits + b * n;
+        int64_t label = labels[b];
+        assert(label >= 0 && label < n);
+        n_right += is_largest(row, n, label);
+        double slope;
+        row[label] = (float)add_margin(options, row[label], &slope);
+        c->slope[b] = (float)slope;
+        n_right_with_margin += is_largest(row, n, label);
+        for (int64_t k = 0; k < n; k++)
+            row[k] *= c->scale;
+        losses[b] = (float)softmax_row(row, n, label, c->probability + b * n);
+    }
+    for (int64_t b = 0; b < batch; b++)
+        sum += losses[b];
+    loss->data[0] = (float)(sum / (double)batch);
+    tape_record(tape, &aam_softmax, loss, (Tensor *[]){embeddings, weight}, 2, c);
+    if (report)
+        *report = (AamReport){(double)n_right / (double)batch, (double)n_right_with_margin / (double)batch,
+                              losses, logits};
+    return loss;
+}

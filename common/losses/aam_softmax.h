@@ -1,0 +1,31 @@
+// Additive angular margin softmax (Deng et al., "ArcFace", 2019, eq. 3) over the pseudo-speakers.
+//
+//     logit[b, n] = scale * cos(theta[b, n])              for n != label[b]
+//     logit[b, y] = scale * cos(theta[b, y] + margin)     as long as that falls with theta,
+//                   scale * (cos(theta) - margin sin(margin))      beyond pi - margin
+//     loss        = mean over b of cross_entropy(logit[b], y)
+//
+// easy_margin: the margin only where cos(theta) > 0, the plain cosine elsewhere. Neither the embeddings nor
+// the class weights need to be of length 1. sin(theta) is kept away from 0, so an embedding that equals its
+// class weight has a finite gradient.
+#pragma once
+#include "tensor/tape.h"
+
+typedef struct AamSoftmax {
+    double margin; // radians
+    double scale;
+    bool easy_margin;
+} AamSoftmax;
+
+// What the loss saw; arrays live in the tape's arena.
+typedef struct AamReport {
+    double accuracy;             // share of the batch whose largest cosine is its label's
+    double accuracy_with_margin; // the same over the logits that the loss sees
+    const float *losses;         // [B] cross-entropy of each sample
+    const float *logits;         // [B, N]
+} AamReport;
+
+// embeddings [B, D], weight [N, D], labels [B] in 0..N-1 (asserted) -> the mean loss, one element.
+// report may be NULL.
+Tensor *aam_softmax_loss(Tape *tape, Tensor *embeddings, Tensor *weight, const int64_t *labels,
+                         const AamSoftmax *options, AamReport *report);
