@@ -12,6 +12,8 @@
 #include <assert.h>
 #include <math.h>
 
+#include "tensor/vecmath.h"
+
 typedef struct Context {
     DinoLoss options;
     const float *target; // [J * B, K] the teacher's probabilities
@@ -23,14 +25,16 @@ typedef struct Context {
 static double sharpen_row(const float *x, const float *center, int64_t n, double temperature, float *p)
 {
     float scale = (float)(1 / temperature), largest = -INFINITY;
+#pragma omp simd reduction(max : largest)
     for (int64_t k = 0; k < n; k++) {
         p[k] = (x[k] - center[k]) * scale;
         largest = fmaxf(largest, p[k]);
     }
     double sum = 0, weighted = 0;
+#pragma omp simd reduction(+ : sum, weighted)
     for (int64_t k = 0; k < n; k++) {
         float z = p[k] - largest;
-        p[k] = expf(z);
+        p[k] = fast_exp(z);
         sum += p[k];
         weighted += (double)p[k] * z;
     }
@@ -42,11 +46,13 @@ static double sharpen_row(const float *x, const float *center, int64_t n, double
 static double log_sum_exp(const float *x, int64_t n, double temperature)
 {
     float scale = (float)(1 / temperature), largest = -INFINITY;
+#pragma omp simd reduction(max : largest)
     for (int64_t k = 0; k < n; k++)
         largest = fmaxf(largest, x[k] * scale);
     double sum = 0;
+#pragma omp simd reduction(+ : sum)
     for (int64_t k = 0; k < n; k++)
-        sum += expf(x[k] * scale - largest);
+        sum += fast_exp(x[k] * scale - largest);
     return largest + log(sum);
 }
 
@@ -87,6 +93,7 @@ static double target_product(const Context *c, const float *s, int64_t view, int
         if (j == view)
             continue;
         const float *p = c->target + (j * c->n_samples + sample) * n;
+#pragma omp simd reduction(+ : sum)
         for (int64_t k = 0; k < n; k++)
             sum += (double)p[k] * s[k];
         ++*n_targets;
@@ -107,7 +114,7 @@ static void backward_row(const Context *c, const float *s, int64_t row, int64_t 
     }
     float scale = (float)(1 / c->options.student_temperature), lse = c->lse[row];
     for (int64_t k = 0; k < n; k++)
-        d_s[k] += factor * (float)n_targets * expf(s[k] * scale - lse);
+        d_s[k] += factor * (float)n_targets * fast_exp(s[k] * scale - lse);
 }
 
 static void dino_backward(Tape *tape, const Node *node)
