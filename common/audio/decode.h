@@ -1,0 +1,17 @@
+// Any recording that libsndfile reads, as 16 kHz mono PCM16: channels are averaged, other rates go through
+// libsoxr. Nothing in the file's header is believed: samples are counted as they come.
+#pragma once
+#include <stdint.h>
+#include "base/error.h"
+
+enum { DECODE_RATE_HZ = 16000 };
+
+typedef struct DecodeLimits {
+    double min_seconds; // shorter recordings are refused
+    double silence_db;  // so are those whose root mean square, against full scale, lies below this
+} DecodeLimits;
+
+// *samples [*n] is a new block, freed with mem_free. Refuses, with the reason alone as the error's text (the
+// caller names the file), what is unreadable, empty, shorter than its header promises, too short, silent or
+// not finite. Thread-safe. The memory is that of one recording.
+int audio_decode(const char *path, const DecodeLimits *limits, int16_t **samples, int64_t *n, Error *error);

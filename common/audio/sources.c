@@ -1,0 +1,113 @@
+#include "audio/sources.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/files.h"
+#include "base/memory.h"
+#include "cache/lists.h"
+
+static bool is_recording(const char *path)
+{
+    static const char *const ENDINGS[] = {"wav",  "flac", "ogg",  "oga", "opus", "mp3", "mp2",
+                                          "aiff", "aif",  "aifc", "sph", "nist", "au",  "snd",
+                                          "caf",  "w64",  "rf64", "voc", "avr",  "paf", "m4a",
+                                          "mp4",  "aac",  "webm", "wma", "amr",  "wave"};
+    const char *dot = strrchr(path_name(path), '.');
+    for (size_t i = 0; dot && i < sizeof(ENDINGS) / sizeof(ENDINGS[0]); i++)
+        if (strcasecmp(dot + 1, ENDINGS[i]) == 0)
+            return true;
+    return false;
+}
+
+static int find_in_folder(const char *folder, AudioSources *sources, Error *error)
+{
+    char **found = NULL;
+    int64_t n_found = 0;
+    if (folder_walk(folder, &found, &n_found, error) < 0)
+        return -1;
+    sources->utts = mem_zero((size_t)n_found + 1, sizeof(char *));
+    sources->paths = mem_zero((size_t)n_found + 1, sizeof(char *));
+    for (int64_t i = 0; i < n_found; i++) {
+        if (!is_recording(found[i])) {
+            sources->n_ignored++;
+            continue;
+        }
+        sources->utts[sources->n] = mem_strdup(found[i]);
+        sources->paths[sources->n++] = path_join(folder, found[i]);
+    }
+    strings_free(found, n_found);
+    if (sources->n == 0)
+        return error_set(error, "%s is empty: no recordings in it (%lld other files)", folder,
+                         (long long)sources->n_ignored);
+    return 0;
+}
+
+static int compare_texts(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+// The utterance is the path as it stands in the list, but for slashes in front.
+static int take_list(const char *path, char **lines, int64_t n, AudioSources *sources, Error *error)
+{
+    qsort(lines, (size_t)n, sizeof(char *), compare_texts);
+    sources->utts = mem_zero((size_t)n + 1, sizeof(char *));
+    sources->paths = mem_zero((size_t)n + 1, sizeof(char *));
+    for (int64_t i = 0; i < n; i++) {
+        const char *utt = lines[i];
+        utt += strspn(utt, "/");
+        if (i > 0 && strcmp(lines[i - 1], lines[i]) == 0)
+            return error_set(error, "%s lists %s twice", path, lines[i]);
+        sources->utts[i] = mem_strdup(utt);
+        sources->paths[i] = mem_strdup(lines[i]);
+        sources->n++;
+    }
+    return 0;
+}
+
+static int find_in_file(const char *path, AudioSources *sources, Error *error)
+{
+    char **lines = NULL;
+    int64_t n = 0;
+    if (lines_load(path, &lines, &n, error) < 0)
+        return -1;
+    int status = 0;
+    if (n == 0) {
+        status = error_set(error, "%s is empty: it lists no recordings", path);
+    } else if (strpbrk(lines[0], " \t") && !file_exists(lines[0])) {
+        WavScp scp = {0};
+        status = wav_scp_load(path, &scp, error);
+        *sources = (AudioSources){.utts = scp.utts, .paths = scp.paths, .n = scp.n};
+    } else {
+        status = take_list(path, lines, n, sources, error);
+    }
+    strings_free(lines, n);
+    return status;
+}
+
+int audio_sources_find(const char *path, AudioSources *sources, Error *error)
+{
+    AudioSources found = {0};
+    int status = -1;
+    if (folder_exists(path))
+        status = find_in_folder(path, &found, error);
+    else if (file_exists(path))
+        status = find_in_file(path, &found, error);
+    else
+        error_set(error, "%s: no such folder or list of recordings", path);
+    if (status < 0)
+        audio_sources_release(&found);
+    else
+        *sources = found;
+    return status;
+}
+
+void audio_sources_release(AudioSources *sources)
+{
+    strings_free(sources->utts, sources->n);
+    strings_free(sources->paths, sources->n);
+    *sources = (AudioSources){0};
+}

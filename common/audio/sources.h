@@ -1,0 +1,16 @@
+// Which recordings there are: a folder, a wav.scp, or a list of files.
+#pragma once
+#include <stdint.h>
+#include "base/error.h"
+
+typedef struct AudioSources {
+    char **utts;  // [n], sorted in the C locale, distinct: the path below the folder, or what wav.scp says
+    char **paths; // [n], to open
+    int64_t n;
+    int64_t n_ignored; // files of the folder whose names are not those of recordings
+} AudioSources;
+
+// path: a folder, searched recursively for names that end like recordings (.wav, .flac, .mp3 ...); a wav.scp
+// (`utt path` lines); or a list of one path a line. None at all is an error.
+int audio_sources_find(const char *path, AudioSources *sources, Error *error);
+void audio_sources_release(AudioSources *sources);
