@@ -138,7 +138,7 @@ static void test_refusals(void **state)
     fseek(file, 0, SEEK_END);
     assert_int_equal(ftruncate(fileno(file), ftell(file) / 4), 0);
     fclose(file);
-    assert_refused(cut, "header promises");
+    assert_refused(cut, "corrupt after");
 
     char *empty = write_tones(16000, 1, (float[]){0.5f}, format, 440);
     assert_int_equal(truncate(empty, 0), 0);
