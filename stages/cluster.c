@@ -26,6 +26,9 @@
 
 // Below this many utterances agglomeration starts from the utterances themselves; above, from one centroid
 // per seven and at most 50 000, as the recipe has it for VoxCeleb2.
+// With hardly more rows than directions whitening puts every row equally far from every other one: one
+// direction for six utterances at most.
+enum { UTTS_PER_DIRECTION = 6, FEWEST_DIRECTIONS = 4 };
 enum { SMALL_CORPUS = 20000, UTTS_PER_CENTROID = 7, MOST_CENTROIDS = 50000, SILHOUETTE_ROWS = 20000 };
 enum { COMPRESSION = 3 };
 
@@ -53,8 +56,7 @@ typedef struct Clustering {
     bool has_truth;
 } Clustering;
 
-// ---- points to agglomerate
-// -----------------------------------------------------------------------------------
+// --- points to agglomerate
 
 static int normalise(const Settings *settings, Embeddings *e, const char *when, Error *error)
 {
@@ -73,10 +75,13 @@ static int prepare_rows(const Settings *settings, Embeddings *e, Error *error)
                          (long long)e->n);
     if (normalise(settings, e, "", error) < 0)
         return -1;
-    if (settings->whiten > 0) {
+    int64_t most = e->n / UTTS_PER_DIRECTION, keep = settings->whiten < most ? settings->whiten : most;
+    if (settings->whiten > 0 && keep < FEWEST_DIRECTIONS)
+        log_info("whitening: left out, %lld utterances are too few", (long long)e->n);
+    if (keep >= FEWEST_DIRECTIONS) {
         float *whitened;
         int64_t kept;
-        if (whiten(e->matrix, e->n, e->dim, settings->whiten, &whitened, &kept, error) < 0)
+        if (whiten(e->matrix, e->n, e->dim, keep, &whitened, &kept, error) < 0)
             return -1;
         log_info("whitening: %lld of %lld principal directions kept", (long long)kept, (long long)e->dim);
         mem_free(e->matrix);
@@ -156,8 +161,7 @@ static int make_points(const Settings *settings, int64_t seed, Clustering *c, Er
     return 0;
 }
 
-// ---- the cut
-// -------------------------------------------------------------------------------------------------
+// --- the cut
 
 static void print_sweep(const Sweep *sweep)
 {
@@ -219,8 +223,7 @@ static int build_and_cut(const Settings *settings, Clustering *c, Error *error)
     return 0;
 }
 
-// ---- the previous round and the truth
-// ------------------------------------------------------------------------
+// --- the previous round and the truth
 
 static int load_previous(const char *path, LabelList *list, Error *error)
 {
@@ -300,8 +303,7 @@ static int load_truth(const char *path, const Embeddings *e, int64_t *classes, E
     return status;
 }
 
-// ---- outputs
-// -------------------------------------------------------------------------------------------------
+// --- outputs
 
 static int add_matrix(ShardWriter *writer, const char *name, const float *matrix, int64_t rows, int64_t cols,
                       Error *error)
@@ -488,8 +490,7 @@ static int publish_report(const Settings *settings, const Clustering *c, Error *
     return status;
 }
 
-// ---- the stage
-// -----------------------------------------------------------------------------------------------
+// --- the stage
 
 static void check_settings(const Program *program, const Settings *s)
 {
@@ -548,6 +549,7 @@ int main(int argc, char **argv)
                   .linkage = "ward",
                   .iterations = 25,
                   .redo = 1,
+                  .whiten = 100,
                   .threshold_distance = NAN,
                   .threshold_similarity = NAN};
     const Option options[] = {
@@ -572,7 +574,7 @@ int main(int argc, char **argv)
         {"weighted", OPTION_FLAG, &s.weighted, 0, 0, NULL, NULL, "centroids count as many as they stand for",
          false},
         {"whiten", OPTION_INTEGER, &s.whiten, 0, 1e6, NULL, "N",
-         "whiten, keeping N principal directions; 0: do not", false},
+         "whiten, keeping N principal directions at most; 0: do not", false},
         {"center", OPTION_FLAG, &s.center, 0, 0, NULL, NULL, "subtract the mean embedding first", false},
         {0}};
     Program program = {.name = "cluster",
