@@ -53,7 +53,6 @@ static int split_lines(char *text, char ***lines, int64_t *n)
 }
 
 // --- order
-// -----------------------------------------------------------------------------------------------------------
 
 static int compare_rows(const void *left, const void *right, void *utts)
 {
@@ -92,7 +91,6 @@ static int sort_rows(const char *name, Embeddings *embeddings, Error *error)
 }
 
 // --- loading
-// ---------------------------------------------------------------------------------------------------------
 
 static int load_shard(const char *path, Embeddings *embeddings, Error *error)
 {
@@ -161,7 +159,6 @@ int embeddings_load(const char *path, const char *list_path, Embeddings *embeddi
 }
 
 // --- publishing
-// ------------------------------------------------------------------------------------------------------
 
 int embeddings_publish_shard(const char *path, const Embeddings *embeddings, Error *error)
 {

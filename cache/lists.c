@@ -11,7 +11,6 @@
 enum { NAMED_IDS = 5 }; // how many ids an error shows
 
 // --- lines
-// --------------------------------------------------------------------------------------------------------
 
 // Cuts the next line off *text, without its end; NULL at the end of the text.
 static char *next_line(char **text)
@@ -83,7 +82,6 @@ int64_t strings_find(char *const *sorted, int64_t n, const char *text)
 }
 
 // --- pairs: two columns of text, the shape of every list here
-// --------------------------------------------------------
 
 typedef struct Pair {
     char *first, *second; // inside the text
@@ -142,7 +140,6 @@ static int pairs_parse(const char *name, char *text, char separator, bool swap, 
 }
 
 // --- labels
-// ----------------------------------------------------------------------------------------------------------
 
 typedef struct Name {
     const char *text;
@@ -301,7 +298,6 @@ void labels_release(LabelList *list)
 }
 
 // --- wav.scp
-// ---------------------------------------------------------------------------------------------------------
 
 int wav_scp_load(const char *path, WavScp *scp, Error *error)
 {

@@ -104,7 +104,7 @@ $(call cluster_rule,$(1),$(2),$(3))
 $(call digest_rule,$(1)/labels.tar.zst)
 $(call evaluate_rule,$(1),,$(3))
 $(3): $(1)/clusters.json $(1)/eval.json
-	$$(Q)$(BIN)/voxloop-report --work $(WORK) --line $(patsubst iter%,%,$(3))
+	$$(Q)$(BIN)/voxloop-report --work $(WORK) --quiet --line $(patsubst iter%,%,$(3))
 $(filter $(3)-%,$(goals)): $(3)
 endef
 
@@ -128,7 +128,7 @@ before = $(patsubst %,$(WORK)/iter%,$(filter-out -1,$(shell echo $$(($(1)-1)))))
 $(foreach n,$(rounds),$(eval $(call round_rules,$(WORK)/iter$(n),$(call before,$(n)),iter$(n))))
 
 report: | $(round_goals) $(built)
-	$(Q)$(BIN)/voxloop-report --work $(WORK) --out $(WORK)/report.html
+	$(Q)$(BIN)/voxloop-report --work $(WORK) --out $(WORK)/report.html $(addprefix --truth ,$(truth))
 
 clean:
 	rm -rf $(addprefix $(WORK)/,audio test demo report.html .lock) $(wildcard $(WORK)/iter[0-9]*)

@@ -65,8 +65,7 @@ static int score_rows(float *rows, char *const *utts, int64_t n, int64_t dim, co
     return status;
 }
 
-// ---- the untrained baseline
-// ----------------------------------------------------------------------------------
+// --- the untrained baseline
 
 static int statistics_of(const Corpus *corpus, const Fbank *fbank, const char *utt, float *embedding,
                          Error *error)
@@ -132,8 +131,7 @@ static int measure_baseline(const char *audio, const Embeddings *embeddings, con
     return status;
 }
 
-// ---- outputs
-// -------------------------------------------------------------------------------------------------
+// --- outputs
 
 static int publish_scores(const char *path, const Embeddings *embeddings, const Trials *trials,
                           const double *scores, Error *error)

@@ -45,8 +45,7 @@ double agglomerate_bytes(int64_t n, int64_t dim)
     return (double)n * per_slot + (double)block_rows(n) * (double)(n + dim) * sizeof(float);
 }
 
-// ---- distances
-// -----------------------------------------------------------------------------------------------
+// --- distances
 
 static double ward_factor(double size_a, double size_b)
 {
@@ -136,8 +135,7 @@ static void find_all_nearest(Clusters *c)
     }
 }
 
-// ---- merging
-// -------------------------------------------------------------------------------------------------
+// --- merging
 
 static void set_norm2(Clusters *c, int64_t slot)
 {
@@ -225,8 +223,7 @@ static void compact(Clusters *c)
     c->n_slots = n;
 }
 
-// ---- the dendrogram
-// ------------------------------------------------------------------------------------------
+// --- the dendrogram
 
 static int64_t find_root(int64_t *parent, int64_t i)
 {

@@ -9,8 +9,7 @@
 
 enum { SILHOUETTE_ROWS = 128 }; // rows per product
 
-// ---- agreement
-// -----------------------------------------------------------------------------------------------
+// --- agreement
 
 typedef struct Cell {
     int64_t class_label, cluster_label, count;
@@ -120,8 +119,7 @@ void agreement_measure(const int64_t *classes, const int64_t *clusters, int64_t 
     agreement->ari = maximum == expected ? 1 : (joint_pairs - expected) / (maximum - expected);
 }
 
-// ---- sizes
-// ---------------------------------------------------------------------------------------------------
+// --- sizes
 
 void cluster_sizes(const int64_t *labels, int64_t n, int64_t n_clusters, int64_t *sizes)
 {
@@ -138,8 +136,7 @@ int64_t count_singletons(const int64_t *sizes, int64_t n_clusters)
     return n;
 }
 
-// ---- silhouette
-// ----------------------------------------------------------------------------------------------
+// --- silhouette
 
 // means [n_clusters, dim] of the rows
 static void average_rows(const float *rows, int64_t n, int64_t dim, const int64_t *labels,

@@ -41,7 +41,6 @@ typedef struct Ecapa {
 } Ecapa;
 
 // --- configuration
-// ------------------------------------------------------------------------------------------------------
 
 static const struct {
     const char *name;
@@ -118,7 +117,6 @@ int ecapa_parse(const cJSON *architecture, EcapaConfig *config, Error *error)
 }
 
 // --- declaration
-// --------------------------------------------------------------------------------------------------------
 
 // PyTorch's default: uniform within 1 / sqrt(fan in), for the bias too.
 static Affine declare_affine(Parameters *parameters, const char *name, int64_t out, int64_t in,
@@ -204,7 +202,6 @@ static void ecapa_destroy(Encoder *encoder)
 }
 
 // --- forward
-// --------------------------------------------------------------------------------------------------------------
 
 static Tensor *linear(Tape *tape, Tensor *x, const Affine *layer)
 {

@@ -27,7 +27,7 @@ static void curve_add(Curve *curve, double x, double y)
     curve->y[curve->n++] = y;
 }
 
-// ---- losses ----
+// --- losses
 
 // Means of equal runs of neighbours; the last run may be shorter.
 static void curve_thin(Curve *curve)
@@ -73,7 +73,7 @@ int curve_of_losses(const char *path, Curve *curve, Error *error)
     return 0;
 }
 
-// ---- DET ----
+// --- DET
 
 typedef struct ScoreList {
     double *scores; // [n]

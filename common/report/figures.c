@@ -30,7 +30,7 @@ static void figure_close(FILE *out, const char *note)
     fputs("</figure>\n", out);
 }
 
-// ---- measures per round ----
+// --- measures per round
 
 typedef struct RoundSeries {
     double *x, *y;      // [n_rounds]
@@ -160,7 +160,7 @@ void figure_quality(FILE *out, const Work *work)
         series_release(&series[line]);
 }
 
-// ---- one curve per round ----
+// --- one curve per round
 
 typedef const Curve *(*CurveOf)(const Round *round);
 
@@ -280,7 +280,7 @@ void figure_det(FILE *out, const Work *work)
     figure_close(out, "Nearer to the lower left corner is better; on the grey diagonal lies the EER.");
 }
 
-// ---- cluster sizes ----
+// --- cluster sizes
 
 enum { MOST_BINS = 25 };
 

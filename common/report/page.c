@@ -24,7 +24,7 @@ static const char *const STYLE =
     "figure{margin:0}figcaption{font-weight:600;font-size:.92em;margin-bottom:.3em}\n"
     "svg{max-width:100%;height:auto}\n";
 
-// ---- the table of rounds ----
+// --- the table of rounds
 
 static bool measured_anywhere(const Work *work, int measure)
 {
@@ -92,7 +92,7 @@ static void write_table_notes(FILE *out, const Work *work)
         fputs("<p class=\"missing\">No round has been evaluated on trials.</p>\n", out);
 }
 
-// ---- provenance ----
+// --- provenance
 
 static void write_origin(FILE *out, const Origin *origin)
 {
@@ -126,7 +126,7 @@ static void write_origins(FILE *out, const Work *work)
     fputs("</tbody></table></div>\n", out);
 }
 
-// ---- the page ----
+// --- the page
 
 static void write_section(FILE *out, const char *heading)
 {
@@ -164,7 +164,7 @@ int page_write(FILE *out, const Work *work, const LabelList *truth, Error *error
     return status;
 }
 
-// ---- the line ----
+// --- the line
 
 // Writes `separator`, then the value in the given format, when the measure is there.
 static void write_part(FILE *out, const Round *round, const char **separator, int measure, const char *format)

@@ -13,7 +13,7 @@
 // Colour and shape together tell this many groups apart; smaller groups are drawn in grey.
 enum { MOST_POINTS = 2000, MOST_GROUPS = SVG_COLOURS * (SVG_SHAPES - 1) };
 
-// ---- which groups get a colour ----
+// --- which groups get a colour
 
 typedef struct Group {
     int64_t label, size; // size: points that are drawn
@@ -52,7 +52,7 @@ static SvgStyle style_of_rank(int64_t rank)
     return (SvgStyle){svg_colour(rank), false, (SvgShape)(SVG_CIRCLE + rank / SVG_COLOURS)};
 }
 
-// ---- drawing ----
+// --- drawing
 
 static void draw_points(FILE *out, const Projection *view, const Embeddings *embeddings,
                         const LabelList *labels, const int64_t *label_of, const int64_t *rank)

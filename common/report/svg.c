@@ -5,7 +5,7 @@
 
 #include "score/metrics.h"
 
-// ---- numbers ----
+// --- numbers
 
 // A step of 1, 2 or 5 times a power of ten that gives about `n` intervals.
 static double round_step(double span, double n)
@@ -55,7 +55,7 @@ static double pixel_y(const SvgPlot *plot, double value)
     return plot->bottom - axis_place(&plot->y, value) * (plot->bottom - plot->top);
 }
 
-// ---- text ----
+// --- text
 
 void svg_write_text(FILE *out, const char *text)
 {
@@ -103,7 +103,7 @@ static void write_hint(FILE *out, const char *hint)
     fputs("</title>", out);
 }
 
-// ---- axes ----
+// --- axes
 
 static const char *const INK = "#333", *const GRID = "#e4e4e4";
 
@@ -191,7 +191,7 @@ static void draw_axes(const SvgPlot *plot)
     }
 }
 
-// ---- marks ----
+// --- marks
 
 const char *svg_colour(int64_t index)
 {
@@ -268,7 +268,7 @@ void svg_label(const SvgPlot *plot, double x, double y, const char *text)
         write_label(plot->out, pixel_x(plot, x), pixel_y(plot, y) - 9, "middle", INK, text);
 }
 
-// ---- the whole ----
+// --- the whole
 
 enum { LEGEND_ROW = 18, LETTER_WIDTH = 7 }; // pixels; the width is a safe guess for a 12-pixel sans serif
 

@@ -59,7 +59,7 @@ const char *measure_text(int measure, double value, char text[32])
     return text;
 }
 
-// ---- JSON files ----
+// --- JSON files
 
 // *json is NULL when there is no such file.
 static int json_load(const char *path, cJSON **json, Error *error)
@@ -87,7 +87,7 @@ static double json_number(const cJSON *json, const char *key)
     return cJSON_IsNumber(item) ? item->valuedouble : NAN;
 }
 
-// ---- rounds ----
+// --- rounds
 
 static int round_read_measures(Round *round, const char *file, Error *error)
 {
@@ -168,7 +168,7 @@ int work_open(const char *folder, Work *work, Error *error)
     return 0;
 }
 
-// ---- origins ----
+// --- origins
 
 static double origin_number(const cJSON *json, const char *key)
 {
@@ -251,7 +251,7 @@ static int compare_origins(const void *a, const void *b)
     return by_time ? by_time : strcmp(left->artefact, right->artefact);
 }
 
-// ---- details ----
+// --- details
 
 static int round_read_curve(const Round *round, const char *file,
                             int (*read)(const char *path, Curve *curve, Error *error), Curve *curve,

@@ -8,8 +8,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 
-// ---- reading
-// -------------------------------------------------------------------------------------------------
+// --- reading
 
 enum { SHOWN = 5 };
 
@@ -183,8 +182,7 @@ void trials_release(Trials *trials)
     *trials = (Trials){0};
 }
 
-// ---- label-free
-// ----------------------------------------------------------------------------------------------
+// --- label-free
 
 static size_t folder_length(const char *utt)
 {

@@ -8,7 +8,6 @@
 enum { PARALLEL_FROM = 1 << 15 };
 
 // --- a + b
-// ----------------------------------------------------------------------------------------------------------
 
 static void add_into(float *sum, const float *x, int64_t n)
 {
@@ -41,7 +40,6 @@ Tensor *op_add(Tape *tape, Tensor *a, Tensor *b)
 }
 
 // --- a * b
-// ----------------------------------------------------------------------------------------------------------
 
 static void mul_backward(Tape *tape, const Node *node)
 {
@@ -73,7 +71,6 @@ Tensor *op_mul(Tape *tape, Tensor *a, Tensor *b)
 }
 
 // --- factor * x
-// -----------------------------------------------------------------------------------------------------
 
 static void scale_backward(Tape *tape, const Node *node)
 {
@@ -98,7 +95,6 @@ Tensor *op_scale(Tape *tape, Tensor *x, float factor)
 }
 
 // --- functions of one value: the derivative from x and y
-// --------------------------------------------------------------
 
 static inline float relu(float x)
 {
@@ -199,7 +195,6 @@ Tensor *op_sigmoid(Tape *tape, Tensor *x)
 }
 
 // --- dropout
-// ----------------------------------------------------------------------------------------------------------
 
 static void dropout_backward(Tape *tape, const Node *node)
 {

@@ -8,7 +8,6 @@
 enum { BLOCK = 16 }; // channels that one thread sums at a time: one cache line
 
 // --- batch norm
-// -------------------------------------------------------------------------------------------------------
 
 typedef struct BatchContext {
     float *mean, *inverse_std; // [C], those that forward used
@@ -135,7 +134,6 @@ Tensor *op_batch_norm(Tape *tape, Tensor *x, const BatchNorm *norm, bool trainin
 }
 
 // --- layer norm
-// -------------------------------------------------------------------------------------------------------
 
 typedef struct RowContext {
     float *mean, *inverse_std; // [R]
@@ -212,7 +210,6 @@ Tensor *op_layer_norm(Tape *tape, Tensor *x, Tensor *weight, Tensor *bias, float
 }
 
 // --- instance norm: over time, per channel; x [B, T, C]
-// -----------------------------------------------------------------
 
 static void instance_norm_backward(Tape *tape, const Node *node)
 {
@@ -276,7 +273,6 @@ Tensor *op_instance_norm(Tape *tape, Tensor *x, Tensor *weight, Tensor *bias, fl
 }
 
 // --- length normalisation
-// -----------------------------------------------------------------------------------------------
 
 // context [R]: 1 / max(||x||, epsilon), negative when the floor was used (then y is linear in x)
 static void l2_backward(Tape *tape, const Node *node)

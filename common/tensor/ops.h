@@ -5,7 +5,6 @@
 #include "tensor/tape.h"
 
 // --- element-wise (elementwise.c); shapes equal
-// -----------------------------------------------------------------
 Tensor *op_add(Tape *tape, Tensor *a, Tensor *b);
 Tensor *op_mul(Tape *tape, Tensor *a, Tensor *b);
 Tensor *op_scale(Tape *tape, Tensor *x, float factor);
@@ -16,7 +15,6 @@ Tensor *op_sigmoid(Tape *tape, Tensor *x);
 Tensor *op_dropout(Tape *tape, Tensor *x, float probability, Rng rng); // kept values times 1/(1-p)
 
 // --- shape (shape.c)
-// -------------------------------------------------------------------------------------------
 Tensor *op_reshape(Tape *tape, Tensor *x, int n_dims, const int64_t *dims);  // shares data
 Tensor *op_slice_last(Tape *tape, Tensor *x, int64_t start, int64_t count);  // channels
 Tensor *op_concat_last(Tape *tape, Tensor *const *xs, int n);                // channels
@@ -54,7 +52,6 @@ Tensor *op_instance_norm(Tape *tape, Tensor *x, Tensor *weight, Tensor *bias, fl
 Tensor *op_l2_normalize(Tape *tape, Tensor *x, float epsilon); // last dimension: x / max(||x||, epsilon)
 
 // --- pooling over time (pool.c)
-// ----------------------------------------------------------------------------------
 Tensor *op_mean_time(Tape *tape, Tensor *x); // [B, T, C] -> [B, C]
 // [B, T, C] -> [B, 2C]: mean, then sqrt(variance + epsilon), variance with divisor T-1 when unbiased, else T.
 Tensor *op_mean_std_time(Tape *tape, Tensor *x, bool unbiased, float epsilon);

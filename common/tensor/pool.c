@@ -31,7 +31,6 @@ static const float *rows_of(const Tensor *x, const float *data, Place p)
 }
 
 // --- mean
-// ---------------------------------------------------------------------------------------------------------------
 
 static void mean_time_backward(Tape *tape, const Node *node)
 {
@@ -66,7 +65,6 @@ Tensor *op_mean_time(Tape *tape, Tensor *x)
 }
 
 // --- mean and standard deviation
-// ----------------------------------------------------------------------------------------
 
 // d std / d x_t = (x_t - mean) / (divisor std)
 static void mean_std_backward(Tape *tape, const Node *node)
@@ -121,7 +119,6 @@ Tensor *op_mean_std_time(Tape *tape, Tensor *x, bool unbiased, float epsilon)
 }
 
 // --- per-channel scale and shift
-// ----------------------------------------------------------------------------------------
 
 static void scale_channels_backward(Tape *tape, const Node *node)
 {
@@ -199,7 +196,6 @@ Tensor *op_add_channels(Tape *tape, Tensor *x, Tensor *shift)
 }
 
 // --- softmax over time
-// ----------------------------------------------------------------------------------------------------
 
 // d_x_t = y_t (d_y_t - sum_s d_y_s y_s)
 static void softmax_time_backward(Tape *tape, const Node *node)
@@ -252,7 +248,6 @@ Tensor *op_softmax_time(Tape *tape, Tensor *x)
 }
 
 // --- weighted mean and standard deviation (attentive statistics pooling, Okabe et al. 2018)
-// ---------------------------------
 
 // std^2 = sum w x^2 - mean^2, so with g = d_std / (2 std), zero at the floor:
 // d_x = w (d_mean + 2 g (x - mean)),  d_w = d_mean x + g (x^2 - 2 mean x)

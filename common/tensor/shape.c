@@ -11,7 +11,6 @@ static void add_into(float *sum, const float *x, int64_t n)
 }
 
 // --- shared data: reshape, rows of the first dimension
-// ------------------------------------------------------------
 
 // context: where the output begins in the input, in elements
 static void view_backward(Tape *tape, const Node *node)
@@ -49,7 +48,6 @@ Tensor *op_slice_first(Tape *tape, Tensor *x, int64_t start, int64_t count)
 }
 
 // --- batch concatenation
-// ------------------------------------------------------------------------------------------
 
 static void concat_first_backward(Tape *tape, const Node *node)
 {
@@ -81,7 +79,6 @@ Tensor *op_concat_first(Tape *tape, Tensor *const *xs, int n)
 }
 
 // --- channels
-// -----------------------------------------------------------------------------------------------------
 
 static void slice_last_backward(Tape *tape, const Node *node)
 {

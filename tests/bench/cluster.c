@@ -54,8 +54,9 @@ static int bench_kmeans(int64_t n, Error *error)
     double start = clock_seconds();
     if (kmeans(rows, n, DIM, &options, &found, error) < 0)
         return -1;
-    printf("k-means %lld x %d, %lld centroids, %d iterations and labels: %.2f s, %lld empty\n", (long long)n, DIM,
-           (long long)options.n_centroids, ITERATIONS, clock_seconds() - start, (long long)found.n_empty);
+    printf("k-means %lld x %d, %lld centroids, %d iterations and labels: %.2f s, %lld empty\n", (long long)n,
+           DIM, (long long)options.n_centroids, ITERATIONS, clock_seconds() - start,
+           (long long)found.n_empty);
     kmeans_release(&found);
     mem_free(rows);
     return 0;
@@ -65,7 +66,8 @@ int main(int argc, char **argv)
 {
     int64_t n_ward = argc > 1 ? atoll(argv[1]) : 10000, n_kmeans = argc > 2 ? atoll(argv[2]) : 100000;
     Error error = {0};
-    if ((n_ward > 0 && bench_ward(n_ward, &error) < 0) || (n_kmeans > 0 && bench_kmeans(n_kmeans, &error) < 0)) {
+    if ((n_ward > 0 && bench_ward(n_ward, &error) < 0) ||
+        (n_kmeans > 0 && bench_kmeans(n_kmeans, &error) < 0)) {
         fprintf(stderr, "bench_cluster: %s\n", error.text);
         return 1;
     }

@@ -37,7 +37,7 @@ static int64_t count_of(const char *text, const char *part)
     return n;
 }
 
-// ---- SVG ----
+// --- SVG
 
 static void escapes_every_text(void **state)
 {
@@ -92,7 +92,7 @@ static void draws_where_values_fall_and_breaks_at_nan(void **state)
     free(text);
 }
 
-// ---- curves ----
+// --- curves
 
 static void reads_losses_and_drops_steps_that_were_run_again(void **state)
 {
@@ -152,7 +152,7 @@ static void reads_scores_into_det_points(void **state)
     scratch_remove(folder);
 }
 
-// ---- projection ----
+// --- projection
 
 // The place along axis 3 once the row has length one.
 static double place_of(const float *row)
@@ -199,7 +199,7 @@ static void projects_identical_rows_to_one_point(void **state)
     projection_release(&view);
 }
 
-// ---- whole folders ----
+// --- whole folders
 
 static char *page_of(const char *folder, const LabelList *truth)
 {
