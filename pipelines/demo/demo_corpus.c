@@ -276,7 +276,7 @@ int main(int argc, char **argv)
 {
     Program program = {
         .name = "demo-corpus",
-        .summary = "Speaks a corpus of synthetic voices with espeak-ng, each utterance in its own room",
+        .summary = "Speaks a corpus of synthetic voices with espeak-ng, each utterance in its own room.",
         .usage = "[options] --out DIR"};
     program_begin(&program, OPTIONS, argc, argv);
     if (scene.snr_db_min > scene.snr_db_max)
