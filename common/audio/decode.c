@@ -153,3 +153,50 @@ int audio_decode(const char *path, const DecodeLimits *limits, int16_t **samples
     *n = sink.n;
     return 0;
 }
+
+// Reads up to n_wanted frames from a random place, as mono at the file's own rate.
+static int64_t read_frames(SNDFILE *file, const SF_INFO *info, Rng *rng, int64_t n_wanted, float **mono)
+{
+    int64_t spare = info->frames - n_wanted;
+    double place = rng_uniform(rng);
+    if (spare > 0 && info->seekable)
+        sf_seek(file, (sf_count_t)(place * (double)spare), SEEK_SET);
+    *mono = mem_alloc((size_t)n_wanted * (size_t)info->channels, sizeof(float));
+    int64_t n = sf_readf_float(file, *mono, n_wanted);
+    return n > 0 && mix_down(*mono, n, info->channels) ? n : 0;
+}
+
+static int resample_whole(const float *in, int64_t n_in, int rate_hz, float *out, int64_t n_out,
+                          int64_t *n_done, Error *error)
+{
+    size_t done = 0;
+    soxr_error_t failed = soxr_oneshot(rate_hz, DECODE_RATE_HZ, 1, in, (size_t)n_in, NULL, out, (size_t)n_out,
+                                       &done, NULL, NULL, NULL);
+    if (failed)
+        return error_set(error, "cannot be resampled: %s", failed);
+    *n_done = (int64_t)done;
+    return 0;
+}
+
+int audio_read_stretch(const char *path, Rng *rng, float *samples, int64_t n, Error *error)
+{
+    SF_INFO info = {0};
+    SNDFILE *file = sf_open(path, SFM_READ, &info);
+    if (!file || info.channels < 1 || info.channels > MAX_CHANNELS || info.samplerate < 100) {
+        error_set(error, "%s: unreadable: %s", path, sf_strerror(file));
+        sf_close(file);
+        return -1;
+    }
+    float *mono = NULL;
+    int64_t n_wanted = n * info.samplerate / DECODE_RATE_HZ + 1, n_done = 0;
+    int64_t n_read = read_frames(file, &info, rng, n_wanted, &mono);
+    sf_close(file);
+    int status = n_read > 0 ? resample_whole(mono, n_read, info.samplerate, samples, n, &n_done, error)
+                            : error_set(error, "no usable samples");
+    mem_free(mono);
+    if (status < 0 || n_done == 0)
+        return error_prefix(error, "%s", path);
+    for (int64_t i = n_done; i < n; i++)
+        samples[i] = samples[i - n_done];
+    return 0;
+}

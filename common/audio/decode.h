@@ -3,6 +3,7 @@
 #pragma once
 #include <stdint.h>
 #include "base/error.h"
+#include "base/rng.h"
 
 enum { DECODE_RATE_HZ = 16000 };
 
@@ -15,3 +16,7 @@ typedef struct DecodeLimits {
 // caller names the file), what is unreadable, empty, shorter than its header promises, too short, silent or
 // not finite. Thread-safe. The memory is that of one recording.
 int audio_decode(const char *path, const DecodeLimits *limits, int16_t **samples, int64_t *n, Error *error);
+
+// samples [n] from a random place of a recording that nobody checked (noise, music): mono, 16 kHz, repeated
+// from its start where it is shorter. Reads no more than it needs. Thread-safe. The error names the file.
+int audio_read_stretch(const char *path, Rng *rng, float *samples, int64_t n, Error *error);

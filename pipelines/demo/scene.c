@@ -2,92 +2,13 @@
 
 #include <math.h>
 
+#include "audio/room.h"
 #include "base/memory.h"
 
-// One second-order section, x in place.
-typedef struct Biquad {
-    double b0, b1, b2, a1, a2; // a0 = 1
-} Biquad;
-
-static void biquad_apply(const Biquad *f, float *x, int64_t n)
-{
-    double x1 = 0, x2 = 0, y1 = 0, y2 = 0;
-    for (int64_t i = 0; i < n; i++) {
-        double y = f->b0 * x[i] + f->b1 * x1 + f->b2 * x2 - f->a1 * y1 - f->a2 * y2;
-        x2 = x1, x1 = x[i], y2 = y1, y1 = y;
-        x[i] = (float)y;
-    }
-}
-
-// Peaking equaliser (R. Bristow-Johnson, "Audio EQ Cookbook").
-static Biquad biquad_peak(double centre_hz, double gain_db, double q, double rate_hz)
-{
-    double a = pow(10, gain_db / 40), w = 2 * M_PI * centre_hz / rate_hz, alpha = sin(w) / (2 * q),
-           a0 = 1 + alpha / a;
-    return (Biquad){(1 + alpha * a) / a0, -2 * cos(w) / a0, (1 - alpha * a) / a0, -2 * cos(w) / a0,
-                    (1 - alpha / a) / a0};
-}
-
-// A room's tail as velvet noise, sparse pulses of random sign (Karjalainen and Jarvelainen 2007), decaying by
-// 60 dB in t60 seconds; the direct sound passes unchanged. wet [n + tail] is added to.
-static void reverberate(Rng *rng, double t60, double direct_db, double rate_hz, const float *dry, int64_t n,
-                        float *wet, int64_t tail)
-{
-    const double pulses_per_second = 1500;
-    int64_t n_pulses = (int64_t)(pulses_per_second * (double)tail / rate_hz);
-    double energy = 0; // of the pulses at unit gain: sum of exp(-2 decay t)
-    double decay = log(1000) / t60;
-    for (int64_t p = 0; p < n_pulses; p++)
-        energy += exp(-2 * decay * (double)p / pulses_per_second);
-    double scale = pow(10, -direct_db / 20) / sqrt(fmax(energy, 1));
-
-    for (int64_t i = 0; i < n; i++)
-        wet[i] += dry[i];
-    for (int64_t p = 0; p < n_pulses; p++) {
-        double seconds = ((double)p + rng_uniform(rng)) / pulses_per_second;
-        int64_t delay = (int64_t)(seconds * rate_hz);
-        float gain = (float)((rng_below(rng, 2) ? scale : -scale) * exp(-decay * seconds));
-        if (delay >= tail)
-            continue;
-        for (int64_t i = 0; i < n; i++)
-            wet[i + delay] += gain * dry[i];
-    }
-}
-
-// Microphone and line: a low cut and three peaks or dips.
-static void colour_channel(Rng *rng, double channel_db, double rate_hz, float *x, int64_t n)
-{
-    double cut = exp(-2 * M_PI * rng_range(rng, 40, 160) / rate_hz);
-    biquad_apply(&(Biquad){(1 + cut) / 2, -(1 + cut) / 2, 0, -cut, 0}, x, n);
-    const double centres_hz[3][2] = {{150, 600}, {600, 2000}, {2000, 6500}};
-    for (int band = 0; band < 3; band++) {
-        double centre = rng_range(rng, centres_hz[band][0], centres_hz[band][1]);
-        Biquad peak =
-            biquad_peak(centre, rng_range(rng, -channel_db, channel_db), rng_range(rng, 0.4, 1.2), rate_hz);
-        biquad_apply(&peak, x, n);
-    }
-}
-
-static double root_mean_square(const float *x, int64_t n)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += (double)x[i] * x[i];
-    return sqrt(sum / (double)(n > 0 ? n : 1)) + 1e-9;
-}
-
-// Noise between white and brown, with a resonance somewhere, snr_db below the speech.
 static void add_noise(Rng *rng, double snr_db, double rate_hz, float *x, int64_t n)
 {
     float *noise = mem_alloc((size_t)n, sizeof(float));
-    double pole = rng_range(rng, 0, 0.97), state = 0;
-    for (int64_t i = 0; i < n; i++) {
-        state = pole * state + rng_uniform(rng) - 0.5;
-        noise[i] = (float)state;
-    }
-    Biquad peak =
-        biquad_peak(rng_range(rng, 100, 4000), rng_range(rng, 0, 12), rng_range(rng, 0.5, 5), rate_hz);
-    biquad_apply(&peak, noise, n);
+    room_noise(rng, rate_hz, noise, n);
     double gain = root_mean_square(x, n) / root_mean_square(noise, n) * pow(10, -snr_db / 20);
     for (int64_t i = 0; i < n; i++)
         x[i] += (float)(gain * noise[i]);
@@ -114,8 +35,8 @@ float *scene_record(const SceneOptions *options, Rng *rng, double rate_hz, const
     *n_wet = before + n + tail;
     float *wet = mem_zero((size_t)*n_wet, sizeof(float));
 
-    reverberate(rng, t60, direct_db, rate_hz, dry, n, wet + before, tail);
-    colour_channel(rng, options->channel_db, rate_hz, wet, *n_wet);
+    room_reverberate(rng, t60, direct_db, rate_hz, dry, n, wet + before, tail);
+    room_microphone(rng, options->channel_db, rate_hz, wet, *n_wet);
     add_noise(rng, rng_range(rng, options->snr_db_min, options->snr_db_max), rate_hz, wet, *n_wet);
     set_level(rng_range(rng, -32, -18), wet, *n_wet);
     return wet;

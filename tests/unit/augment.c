@@ -1,0 +1,195 @@
+// Augmentation: nothing at probability 0, the same for the same stream, levels and noise ratios as promised,
+// given folders are used, and what cannot be read is named.
+#include <math.h>
+#include <setjmp.h>
+#include <sndfile.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "audio/augment.h"
+#include "audio/room.h"
+#include "base/files.h"
+#include "base/memory.h"
+
+enum { N = 16000 };
+
+static void fill_tone(float *x, double hz)
+{
+    for (int i = 0; i < N; i++)
+        x[i] = 0.3f * (float)sin(2 * M_PI * hz * i / 16000);
+}
+
+static int constant_voice(void *context, Rng *rng, float *samples, int64_t n, Error *error)
+{
+    (void)rng, (void)error;
+    ++*(int *)context;
+    for (int64_t i = 0; i < n; i++)
+        samples[i] = 1;
+    return 0;
+}
+
+static Augmenter *create(AugmentOptions options)
+{
+    Error error = {0};
+    Augmenter *augmenter = augmenter_create(&options, 1, &error);
+    if (!augmenter)
+        fail_msg("%s", error.text);
+    return augmenter;
+}
+
+static void apply(const Augmenter *augmenter, uint64_t draw, float *x)
+{
+    Error error = {0};
+    Rng rng = rng_stream(7, "test augment", draw, 0);
+    if (augmenter_apply(augmenter, &rng, x, N, &error) < 0)
+        fail_msg("%s", error.text);
+}
+
+static void test_probability_zero_changes_nothing(void **state)
+{
+    (void)state;
+    float x[N], before[N];
+    fill_tone(x, 440);
+    memcpy(before, x, sizeof x);
+    Augmenter *augmenter = create((AugmentOptions){.probability = 0});
+    for (uint64_t draw = 0; draw < 50; draw++)
+        apply(augmenter, draw, x);
+    assert_memory_equal(x, before, sizeof x);
+    augmenter_destroy(augmenter);
+}
+
+// Speech-to-noise ratios lie between 0 and 20 dB, and reverberation keeps the level.
+static void test_same_stream_same_result_and_sane_levels(void **state)
+{
+    (void)state;
+    int n_voices = 0;
+    Augmenter *augmenter =
+        create((AugmentOptions){.probability = 1, .babble = constant_voice, .babble_context = &n_voices});
+    float clean[N], x[N], again[N];
+    fill_tone(clean, 440);
+    for (uint64_t draw = 0; draw < 60; draw++) {
+        memcpy(x, clean, sizeof x);
+        memcpy(again, clean, sizeof x);
+        apply(augmenter, draw, x);
+        apply(augmenter, draw, again);
+        assert_memory_equal(x, again, sizeof x);
+        assert_memory_not_equal(x, clean, sizeof x);
+        double ratio_db = 20 * log10(root_mean_square(x, N) / root_mean_square(clean, N));
+        assert_true(ratio_db > -0.1 && ratio_db < 3.3); // 0 dB of noise and babble on top: 3.1 dB louder
+    }
+    assert_true(n_voices > 0);
+    augmenter_destroy(augmenter);
+}
+
+static char *make_folder(void)
+{
+    char *folder = mem_printf("/tmp/voxloop-augment-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    return folder;
+}
+
+static char *write_samples(const char *folder, const char *name, const float *x, int n, int rate_hz)
+{
+    char *path = path_join(folder, name);
+    SF_INFO info = {.samplerate = rate_hz, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_FLOAT};
+    SNDFILE *file = sf_open(path, SFM_WRITE, &info);
+    assert_non_null(file);
+    sf_writef_float(file, x, n);
+    sf_close(file);
+    return path;
+}
+
+static void clear(char *path)
+{
+    assert_int_equal(remove(path), 0);
+    mem_free(path);
+}
+
+// Convolving with a response of one delayed pulse is a delay.
+static void test_measured_response(void **state)
+{
+    (void)state;
+    float pulse[400] = {0}, clean[N], x[N];
+    pulse[123] = 0.5f;
+    char *folder = make_folder(), *file = write_samples(folder, "room.wav", pulse, 400, 16000);
+    Augmenter *augmenter = create((AugmentOptions){.probability = 1, .rir_folder = folder});
+    fill_tone(clean, 440);
+    int n_delays = 0;
+    for (uint64_t draw = 0; draw < 40; draw++) {
+        memcpy(x, clean, sizeof x);
+        apply(augmenter, draw, x);
+        double worst = 0, gain = root_mean_square(clean, N) / root_mean_square(clean, N - 123);
+        for (int i = 123; i < N; i++)
+            worst = fmax(worst, fabs(x[i] - gain * clean[i - 123]));
+        n_delays += worst < 5e-3; // the level is set over a stretch that lacks the delay
+    }
+    assert_true(n_delays >= 2 && n_delays <= 20); // one kind of five
+    augmenter_destroy(augmenter);
+    clear(file);
+    clear(folder);
+}
+
+// The only noise file is a tone at 2 kHz and half the rate: what is added must be that tone.
+static void test_given_noise_is_used(void **state)
+{
+    (void)state;
+    float tone[4000], clean[N], x[N];
+    for (int i = 0; i < 4000; i++)
+        tone[i] = (float)sin(2 * M_PI * 2000 * i / 8000.0 + 0.1);
+    char *folder = make_folder(), *file = write_samples(folder, "noise.wav", tone, 4000, 8000);
+    Augmenter *augmenter = create((AugmentOptions){.probability = 1, .noise_folder = folder});
+    int n_tones = 0;
+    for (uint64_t draw = 0; draw < 20; draw++) {
+        fill_tone(clean, 440);
+        memcpy(x, clean, sizeof x);
+        apply(augmenter, draw, x);
+        double re = 0, im = 0, energy = 0;
+        for (int i = 1000; i < N - 1000; i++) {
+            double added = x[i] - clean[i];
+            re += added * cos(2 * M_PI * 2000 * i / 16000.0);
+            im += added * sin(2 * M_PI * 2000 * i / 16000.0);
+            energy += added * added;
+        }
+        // The share of the tone in what was added; repeating half a second may turn the tone's phase.
+        n_tones += energy > 0 && 2 * (re * re + im * im) / (N - 2000) > 0.5 * energy;
+    }
+    assert_true(n_tones >= 8);
+    augmenter_destroy(augmenter);
+    clear(file);
+    clear(folder);
+}
+
+static void test_bad_folders_are_named(void **state)
+{
+    (void)state;
+    Error error = {0};
+    assert_null(augmenter_create(&(AugmentOptions){.noise_folder = "/no/such/noise"}, 1, &error));
+    assert_non_null(strstr(error.text, "/no/such/noise"));
+    char *folder = make_folder(), *file = path_join(folder, "broken.wav");
+    FILE *out = fopen(file, "w");
+    fputs("no audio", out);
+    fclose(out);
+    error_clear(&error);
+    assert_null(augmenter_create(&(AugmentOptions){.rir_folder = folder}, 1, &error));
+    assert_non_null(strstr(error.text, "broken.wav"));
+    clear(file);
+    clear(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_probability_zero_changes_nothing),
+        cmocka_unit_test(test_same_stream_same_result_and_sane_levels),
+        cmocka_unit_test(test_measured_response),
+        cmocka_unit_test(test_given_noise_is_used),
+        cmocka_unit_test(test_bad_folders_are_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
