@@ -11,6 +11,7 @@
 
 #include "tensor/gemm.h"
 #include "tensor/ops.h"
+#include "tensor/rows.h"
 
 enum { MAX_PHASES = 2 };
 
@@ -181,12 +182,8 @@ static void conv1d_backward(Tape *tape, const Node *node)
             tape_scratch_end(tape, inner);
         }
     }
-    for (int64_t o = 0; d_bias && o < g->outputs; o++) {
-        double sum = 0;
-        for (int64_t r = 0; r < g->batch * g->steps; r++)
-            sum += d_y[r * g->outputs + o];
-        d_bias[o] += (float)sum;
-    }
+    if (d_bias)
+        rows_sum(d_bias, d_y, g->batch * g->steps, g->outputs);
     tape_scratch_end(tape, mark);
 }
 
@@ -203,8 +200,8 @@ Tensor *op_conv1d(Tape *tape, Tensor *x, Tensor *weight, Tensor *bias, Conv1d sh
     float *padded = scratch(tape, g.batch * g.padded * g.group_in);
     float *columns = !g.phases ? scratch(tape, g.batch * g.steps * g.width) : NULL;
     float *packed = scratch(tape, g.group_out * g.width);
-    for (int64_t r = 0; bias && r < g.batch * g.steps; r++)
-        memcpy(y->data + r * g.outputs, bias->data, (size_t)g.outputs * sizeof(float));
+    if (bias)
+        rows_fill(y->data, g.outputs, bias->data, g.batch * g.steps, g.outputs);
     for (int64_t group = 0; group < g.groups; group++) {
         pack_weight(&g, weight->data + group * g.group_out * g.group_in * g.kernel, packed);
         const float *rows = input_rows(&g, x->data, group, padded, columns);

@@ -5,7 +5,7 @@
 #include "tensor/ops.h"
 #include "tensor/vecmath.h"
 
-enum { PARALLEL_FROM = 1 << 15 };
+enum { PARALLEL_FROM = 1 << 15, STRETCH = 1 << 13 }; // elements; STRETCH: what a thread takes at a time
 
 // --- a + b
 
@@ -77,7 +77,8 @@ static void scale_backward(Tape *tape, const Node *node)
     int64_t n = tensor_size(node->output);
     float factor = *(const float *)node->context, *d_x = tape_grad(tape, node->inputs[0]);
     const float *d_y = node->output->grad;
-    for (int64_t i = 0; d_x && i < n; i++)
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+    for (int64_t i = 0; i < n; i++)
         d_x[i] += factor * d_y[i];
 }
 
@@ -85,8 +86,10 @@ static const Operator SCALE = {"scale", scale_backward};
 
 Tensor *op_scale(Tape *tape, Tensor *x, float factor)
 {
+    int64_t n = tensor_size(x);
     Tensor *y = tape_tensor_like(tape, x);
-    for (int64_t i = 0; i < tensor_size(x); i++)
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+    for (int64_t i = 0; i < n; i++)
         y->data[i] = factor * x->data[i];
     float *context = tape_scratch(tape, sizeof *context);
     *context = factor;
@@ -129,69 +132,121 @@ static inline float sigmoid_slope(float x, float y)
 typedef float Function(float x);
 typedef float Slope(float x, float y);
 
-// Inlined with a constant function at each call, so that the loops vectorise.
-static inline __attribute__((always_inline)) Tensor *apply(Tape *tape, const Operator *op, Tensor *x,
-                                                           Function *f)
+// Inlined with a constant function at each call, so that the loop vectorises.
+static inline __attribute__((always_inline)) void map(const float *x, float *y, int64_t n, Function *f)
 {
-    int64_t n = tensor_size(x);
-    Tensor *y = tape_tensor_like(tape, x);
-    const float *in = x->data;
-    float *out = y->data;
-#pragma omp parallel for simd if (n > PARALLEL_FROM)
+#pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        out[i] = f(in[i]);
-    tape_record(tape, op, y, &x, 1, NULL);
-    return y;
+        y[i] = f(x[i]);
 }
 
-static inline __attribute__((always_inline)) void apply_backward(Tape *tape, const Node *node, Slope *slope)
+static inline __attribute__((always_inline)) void
+map_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n, Slope *slope)
 {
-    int64_t n = tensor_size(node->output);
-    float *d_x = tape_grad(tape, node->inputs[0]);
-    const float *x = node->inputs[0]->data, *y = node->output->data, *d_y = node->output->grad;
-#pragma omp parallel for simd if (n > PARALLEL_FROM)
+#pragma omp simd
     for (int64_t i = 0; i < n; i++)
         d_x[i] += d_y[i] * slope(x[i], y[i]);
 }
 
+typedef void Range(const float *x, float *y, int64_t n);
+typedef void RangeBackward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n);
+
+static int64_t rest_of(int64_t n, int64_t from)
+{
+    return n - from < STRETCH ? n - from : STRETCH;
+}
+
+static Tensor *apply(Tape *tape, const Operator *op, Tensor *x, Range *range)
+{
+    int64_t n = tensor_size(x);
+    Tensor *y = tape_tensor_like(tape, x);
+#pragma omp parallel for schedule(static) if (n > PARALLEL_FROM)
+    for (int64_t from = 0; from < n; from += STRETCH)
+        range(x->data + from, y->data + from, rest_of(n, from));
+    tape_record(tape, op, y, &x, 1, NULL);
+    return y;
+}
+
+static void apply_backward(Tape *tape, const Node *node, RangeBackward *range)
+{
+    int64_t n = tensor_size(node->output);
+    float *d_x = tape_grad(tape, node->inputs[0]);
+    const float *x = node->inputs[0]->data, *y = node->output->data, *d_y = node->output->grad;
+#pragma omp parallel for schedule(static) if (n > PARALLEL_FROM)
+    for (int64_t from = 0; from < n; from += STRETCH)
+        range(x + from, y + from, d_y + from, d_x + from, rest_of(n, from));
+}
+
+static void relu_range(const float *x, float *y, int64_t n)
+{
+    map(x, y, n, relu);
+}
+static void relu_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n)
+{
+    map_backward(x, y, d_y, d_x, n, relu_slope);
+}
 static void relu_backward(Tape *tape, const Node *node)
 {
-    apply_backward(tape, node, relu_slope);
+    apply_backward(tape, node, relu_range_backward);
 }
 static const Operator RELU = {"relu", relu_backward};
 Tensor *op_relu(Tape *tape, Tensor *x)
 {
-    return apply(tape, &RELU, x, relu);
+    return apply(tape, &RELU, x, relu_range);
 }
 
+static void gelu_range(const float *x, float *y, int64_t n)
+{
+    map(x, y, n, gelu);
+}
+static void gelu_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n)
+{
+    map_backward(x, y, d_y, d_x, n, gelu_slope);
+}
 static void gelu_backward(Tape *tape, const Node *node)
 {
-    apply_backward(tape, node, gelu_slope);
+    apply_backward(tape, node, gelu_range_backward);
 }
 static const Operator GELU = {"gelu", gelu_backward};
 Tensor *op_gelu(Tape *tape, Tensor *x)
 {
-    return apply(tape, &GELU, x, gelu);
+    return apply(tape, &GELU, x, gelu_range);
 }
 
+static void tanh_range(const float *x, float *y, int64_t n)
+{
+    map(x, y, n, fast_tanh);
+}
+static void tanh_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n)
+{
+    map_backward(x, y, d_y, d_x, n, tanh_slope);
+}
 static void tanh_backward(Tape *tape, const Node *node)
 {
-    apply_backward(tape, node, tanh_slope);
+    apply_backward(tape, node, tanh_range_backward);
 }
 static const Operator TANH = {"tanh", tanh_backward};
 Tensor *op_tanh(Tape *tape, Tensor *x)
 {
-    return apply(tape, &TANH, x, fast_tanh);
+    return apply(tape, &TANH, x, tanh_range);
 }
 
+static void sigmoid_range(const float *x, float *y, int64_t n)
+{
+    map(x, y, n, fast_sigmoid);
+}
+static void sigmoid_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n)
+{
+    map_backward(x, y, d_y, d_x, n, sigmoid_slope);
+}
 static void sigmoid_backward(Tape *tape, const Node *node)
 {
-    apply_backward(tape, node, sigmoid_slope);
+    apply_backward(tape, node, sigmoid_range_backward);
 }
 static const Operator SIGMOID = {"sigmoid", sigmoid_backward};
 Tensor *op_sigmoid(Tape *tape, Tensor *x)
 {
-    return apply(tape, &SIGMOID, x, fast_sigmoid);
+    return apply(tape, &SIGMOID, x, sigmoid_range);
 }
 
 // --- dropout
@@ -200,7 +255,9 @@ static void dropout_backward(Tape *tape, const Node *node)
 {
     float *d_x = tape_grad(tape, node->inputs[0]);
     const float *mask = node->context, *d_y = node->output->grad;
-    for (int64_t i = 0; i < tensor_size(node->output); i++)
+    int64_t n = tensor_size(node->output);
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+    for (int64_t i = 0; i < n; i++)
         d_x[i] += mask[i] * d_y[i];
 }
 
@@ -213,8 +270,11 @@ Tensor *op_dropout(Tape *tape, Tensor *x, float probability, Rng rng)
     int64_t n = tensor_size(x);
     Tensor *y = tape_tensor_like(tape, x);
     float *mask = tape_scratch(tape, (size_t)n * sizeof *mask), kept = 1.0f / (1.0f - probability);
+    // A stream's n-th draw depends on its counter alone: each element has its own.
+#pragma omp parallel for schedule(static) if (n > PARALLEL_FROM)
     for (int64_t i = 0; i < n; i++) {
-        mask[i] = rng_uniform(&rng) < probability ? 0 : kept;
+        Rng place = {rng.key, rng.counter + (uint64_t)i};
+        mask[i] = rng_uniform(&place) < probability ? 0 : kept;
         y->data[i] = mask[i] * x->data[i];
     }
     tape_record(tape, &DROPOUT, y, &x, 1, mask);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tensor/ops.h"
+#include "tensor/rows.h"
 #include "tensor/vecmath.h"
 
 enum { BLOCK = 16 };
@@ -37,10 +38,11 @@ static void mean_time_backward(Tape *tape, const Node *node)
     Tensor *x = node->inputs[0];
     int64_t time = x->dim[1], cols = x->dim[2];
     float *d_x = tape_grad(tape, x), scale = 1.0f / (float)time;
-    for (int64_t b = 0; b < x->dim[0]; b++)
-        for (int64_t t = 0; t < time; t++)
-            for (int64_t c = 0; c < cols; c++)
-                d_x[(b * time + t) * cols + c] += scale * node->output->grad[b * cols + c];
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < x->dim[0] * time; r++)
+#pragma omp simd
+        for (int64_t c = 0; c < cols; c++)
+            d_x[r * cols + c] += scale * node->output->grad[r / time * cols + c];
 }
 
 static const Operator MEAN_TIME = {"mean_time", mean_time_backward};
@@ -165,19 +167,10 @@ static void add_channels_backward(Tape *tape, const Node *node)
     int64_t time = x->dim[1], cols = x->dim[2];
     const float *d_y = node->output->grad;
     float *d_x = tape_grad(tape, x), *d_shift = tape_grad(tape, node->inputs[1]);
-    for (int64_t i = 0; d_x && i < tensor_size(x); i++)
-        d_x[i] += d_y[i];
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < n_places(x); i++) {
-        Place p = place_at(x, i);
-        const float *grad = rows_of(x, d_y, p);
-        double sums[BLOCK] = {0};
-        for (int64_t t = 0; t < time; t++)
-            for (int64_t c = 0; c < p.width; c++)
-                sums[c] += grad[t * cols + c];
-        for (int64_t c = 0; d_shift && c < p.width; c++)
-            d_shift[p.b * cols + p.from + c] += (float)sums[c];
-    }
+    if (d_x)
+        rows_add(d_x, cols, d_y, cols, x->dim[0] * time, cols);
+    for (int64_t b = 0; d_shift && b < x->dim[0]; b++)
+        rows_sum(d_shift + b * cols, d_y + b * time * cols, time, cols);
 }
 
 static const Operator ADD_CHANNELS = {"add_channels", add_channels_backward};

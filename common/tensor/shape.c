@@ -3,11 +3,15 @@
 #include <string.h>
 
 #include "tensor/ops.h"
+#include "tensor/rows.h"
+
+enum { STRETCH = 1 << 12 }; // elements of a flat array that are taken as one row
 
 static void add_into(float *sum, const float *x, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        sum[i] += x[i];
+    int64_t rows = n / STRETCH, done = rows * STRETCH;
+    rows_add(sum, STRETCH, x, STRETCH, rows, STRETCH);
+    rows_add(sum + done, 0, x + done, 0, 1, n - done);
 }
 
 // --- shared data: reshape, rows of the first dimension
@@ -85,8 +89,7 @@ static void slice_last_backward(Tape *tape, const Node *node)
     int64_t start = *(const int64_t *)node->context, rows = tensor_rows(node->output);
     int64_t count = tensor_cols(node->output), cols = tensor_cols(node->inputs[0]);
     float *d_x = tape_grad(tape, node->inputs[0]);
-    for (int64_t r = 0; r < rows; r++)
-        add_into(d_x + r * cols + start, node->output->grad + r * count, count);
+    rows_add(d_x + start, cols, node->output->grad, count, rows, count);
 }
 
 static const Operator SLICE_LAST = {"slice_last", slice_last_backward};
@@ -98,8 +101,7 @@ Tensor *op_slice_last(Tape *tape, Tensor *x, int64_t start, int64_t count)
     memcpy(dims, x->dim, sizeof dims);
     dims[x->n_dims - 1] = count;
     Tensor *y = tape_tensor(tape, x->n_dims, dims);
-    for (int64_t r = 0; r < rows; r++)
-        memcpy(y->data + r * count, x->data + r * cols + start, (size_t)count * sizeof(float));
+    rows_copy(y->data, count, x->data + start, cols, rows, count);
     int64_t *context = tape_scratch(tape, sizeof *context);
     *context = start;
     tape_record(tape, &SLICE_LAST, y, &x, 1, context);
@@ -112,8 +114,8 @@ static void concat_last_backward(Tape *tape, const Node *node)
     for (int k = 0; k < node->n_inputs; k++) {
         int64_t count = tensor_cols(node->inputs[k]);
         float *d_x = tape_grad(tape, node->inputs[k]);
-        for (int64_t r = 0; d_x && r < rows; r++)
-            add_into(d_x + r * count, node->output->grad + r * cols + start, count);
+        if (d_x)
+            rows_add(d_x, count, node->output->grad + start, cols, rows, count);
         start += count;
     }
 }
@@ -130,8 +132,7 @@ Tensor *op_concat_last(Tape *tape, Tensor *const *xs, int n)
     Tensor *y = tape_tensor(tape, xs[0]->n_dims, dims);
     for (int k = 0; k < n; k++) {
         int64_t count = tensor_cols(xs[k]);
-        for (int64_t r = 0; r < rows; r++)
-            memcpy(y->data + r * cols + start, xs[k]->data + r * count, (size_t)count * sizeof(float));
+        rows_copy(y->data + start, cols, xs[k]->data, count, rows, count);
         start += count;
     }
     tape_record(tape, &CONCAT_LAST, y, xs, n, NULL);

@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 
-enum { ALIGNMENT = 64, FIRST_CHUNK_BYTES = 1 << 20 };
+enum { ALIGNMENT = 64, FIRST_CHUNK_BYTES = 1 << 20, PARALLEL_FROM = 1 << 16 };
 
 typedef struct Chunk {
     char *data;
@@ -156,9 +156,11 @@ float *tape_grad(Tape *tape, Tensor *x)
     if (!x || !x->needs_grad)
         return NULL;
     if (!x->grad) {
-        size_t n_bytes = (size_t)tensor_size(x) * sizeof(float);
-        x->grad = tape_scratch(tape, n_bytes);
-        memset(x->grad, 0, n_bytes);
+        int64_t n = tensor_size(x);
+        float *grad = x->grad = tape_scratch(tape, (size_t)n * sizeof *grad);
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+        for (int64_t i = 0; i < n; i++)
+            grad[i] = 0;
     }
     return x->grad;
 }

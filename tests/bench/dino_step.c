@@ -18,7 +18,7 @@
 #include "train/ema.h"
 #include "train/optimizer.h"
 
-enum { N_LONG = 2, N_SHORT = 4, LONG_FRAMES = 300, SHORT_FRAMES = 200, N_MELS = 80, STEPS = 3 };
+enum { N_LONG = 2, N_SHORT = 4, LONG_FRAMES = 300, SHORT_FRAMES = 200, N_MELS = 80, STEPS = 4 };
 
 typedef struct Network {
     Parameters parameters;
