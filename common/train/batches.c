@@ -1,0 +1,237 @@
+#include "train/batches.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "audio/fbank.h"
+#include "base/files.h"
+#include "base/memory.h"
+
+typedef struct Slot {
+    Batch batch;
+    int64_t ready_step; // the step whose batch is in it, -1: none
+} Slot;
+
+typedef struct Loader {
+    Batches *batches;
+    int number;
+    pthread_t thread;
+} Loader;
+
+struct Batches {
+    BatchOptions options;
+    Fbank *fbank; // NULL for waveforms
+    Slot *slots;  // [n_slots]; step s lies in slot (s - first_step) % n_slots
+    int n_slots;
+    Loader *loaders; // [options.n_loaders]; loader k makes the steps first_step + k + i n_loaders
+    pthread_mutex_t lock, sampler_lock;
+    pthread_cond_t changed;
+    int64_t wanted; // the step that the consumer asks for next
+    bool stop, failed;
+    Error error;
+    double waited_seconds;
+};
+
+int64_t crop_samples(const CropGroup *group)
+{
+    return fbank_samples(group->n_frames);
+}
+
+// --- one crop
+
+// n samples from a random place of the utterance, the whole of a short one again and again.
+static int read_crop(const Corpus *corpus, int64_t utt, Rng *rng, float *samples, int64_t n, Error *error)
+{
+    int64_t total = corpus_samples(corpus, utt);
+    if (total <= 0)
+        return error_set(error, "%s is empty; prepare the audio again", corpus_utt(corpus, utt));
+    if (total >= n) {
+        int64_t start = (int64_t)rng_below(rng, (uint64_t)(total - n + 1));
+        return corpus_read(corpus, utt, start, n, samples, error);
+    }
+    if (corpus_read(corpus, utt, 0, total, samples, error) < 0)
+        return -1;
+    for (int64_t i = total; i < n; i++)
+        samples[i] = samples[i - total];
+    return 0;
+}
+
+int corpus_babble(void *context, Rng *rng, float *samples, int64_t n, Error *error)
+{
+    const Corpus *corpus = context;
+    int64_t utt = (int64_t)rng_below(rng, (uint64_t)corpus_count(corpus));
+    return read_crop(corpus, utt, rng, samples, n, error);
+}
+
+// item: number of the crop in its step, over all groups.
+static int make_crop(const Batches *b, int64_t step, int64_t item, int64_t utt, int64_t n_frames,
+                     float *samples, float *input, Error *error)
+{
+    const BatchOptions *options = &b->options;
+    int64_t n = fbank_samples(n_frames);
+    float *target = b->fbank ? samples : input;
+    Rng place = rng_stream(options->seed, "crop", (uint64_t)step, (uint64_t)item);
+    if (read_crop(options->corpus, utt, &place, target, n, error) < 0)
+        return -1;
+    Rng noise = rng_stream(options->seed, "augment", (uint64_t)step, (uint64_t)item);
+    if (options->augmenter && augmenter_apply(options->augmenter, &noise, target, n, error) < 0)
+        return error_prefix(error, "augmenting %s", corpus_utt(options->corpus, utt));
+    if (!b->fbank)
+        return 0;
+    Rng dither = rng_stream(options->seed, "dither", (uint64_t)step, (uint64_t)item);
+    fbank_compute(b->fbank, samples, n, &dither, input);
+    fbank_subtract_mean(input, n_frames, BATCH_FEATURES);
+    return 0;
+}
+
+static int64_t row_floats(const Batches *b, const CropGroup *group)
+{
+    return b->fbank ? group->n_frames * BATCH_FEATURES : crop_samples(group);
+}
+
+static int fill_batch(const Batches *b, Batch *batch, float *samples, Error *error)
+{
+    const BatchOptions *options = &b->options;
+    int64_t item = 0;
+    for (int g = 0; g < options->n_groups; g++) {
+        const CropGroup *group = &options->groups[g];
+        int64_t rows = group->n_views * options->batch_size, width = row_floats(b, group);
+        for (int64_t row = 0; row < rows; row++, item++)
+            if (make_crop(b, batch->step, item, batch->utts[row % options->batch_size], group->n_frames,
+                          samples, batch->inputs[g] + row * width, error) < 0)
+                return -1;
+    }
+    return 0;
+}
+
+// --- loaders
+
+static int64_t longest_crop(const BatchOptions *options)
+{
+    int64_t longest = 0;
+    for (int g = 0; g < options->n_groups; g++)
+        if (crop_samples(&options->groups[g]) > longest)
+            longest = crop_samples(&options->groups[g]);
+    return longest;
+}
+
+// The step's slot once the consumer has let go of what was in it; NULL when asked to stop.
+static Slot *wait_for_slot(Batches *b, int64_t step)
+{
+    pthread_mutex_lock(&b->lock);
+    while (!b->stop && step >= b->wanted + b->n_slots - 1)
+        pthread_cond_wait(&b->changed, &b->lock);
+    bool stop = b->stop;
+    pthread_mutex_unlock(&b->lock);
+    return stop ? NULL : &b->slots[(step - b->options.first_step) % b->n_slots];
+}
+
+static void *run_loader(void *argument)
+{
+    const Loader *loader = argument;
+    Batches *b = loader->batches;
+    float *samples = mem_alloc((size_t)longest_crop(&b->options), sizeof(float));
+    Slot *slot;
+    int64_t step = b->options.first_step + loader->number;
+    for (; step < b->options.end_step && (slot = wait_for_slot(b, step)); step += b->options.n_loaders) {
+        Error error = {0};
+        slot->batch.step = step;
+        pthread_mutex_lock(&b->sampler_lock);
+        sampler_pick(b->options.sampler, step, slot->batch.utts);
+        pthread_mutex_unlock(&b->sampler_lock);
+        int status = fill_batch(b, &slot->batch, samples, &error);
+        pthread_mutex_lock(&b->lock);
+        slot->ready_step = step;
+        if (status < 0 && !b->failed) {
+            b->failed = true;
+            b->error = error;
+        }
+        pthread_cond_broadcast(&b->changed);
+        pthread_mutex_unlock(&b->lock);
+        if (status < 0)
+            break;
+    }
+    mem_free(samples);
+    return NULL;
+}
+
+Batches *batches_create(const BatchOptions *options)
+{
+    Batches *b = mem_zero(1, sizeof *b);
+    b->options = *options;
+    b->wanted = options->first_step;
+    b->n_slots = options->n_loaders + 2; // one in use, one finished, one being made by each loader
+    if (options->input == ENCODER_FBANK) {
+        FbankOptions fbank = fbank_defaults();
+        fbank.n_mels = BATCH_FEATURES;
+        fbank.dither = 1;
+        b->fbank = fbank_create(&fbank);
+    }
+    b->slots = mem_zero((size_t)b->n_slots, sizeof *b->slots);
+    for (int s = 0; s < b->n_slots; s++) {
+        Slot *slot = &b->slots[s];
+        slot->ready_step = -1;
+        slot->batch.utts = mem_alloc((size_t)options->batch_size, sizeof(int64_t));
+        for (int g = 0; g < options->n_groups; g++)
+            slot->batch.inputs[g] = mem_alloc((size_t)(options->groups[g].n_views * options->batch_size),
+                                              (size_t)row_floats(b, &options->groups[g]) * sizeof(float));
+    }
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_mutex_init(&b->sampler_lock, NULL);
+    pthread_cond_init(&b->changed, NULL);
+    b->loaders = mem_zero((size_t)options->n_loaders, sizeof *b->loaders);
+    for (int k = 0; k < options->n_loaders; k++) {
+        b->loaders[k] = (Loader){.batches = b, .number = k};
+        pthread_create(&b->loaders[k].thread, NULL, run_loader, &b->loaders[k]);
+    }
+    return b;
+}
+
+void batches_destroy(Batches *b)
+{
+    if (!b)
+        return;
+    pthread_mutex_lock(&b->lock);
+    b->stop = true;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+    for (int k = 0; k < b->options.n_loaders; k++)
+        pthread_join(b->loaders[k].thread, NULL);
+    for (int s = 0; s < b->n_slots; s++) {
+        mem_free(b->slots[s].batch.utts);
+        for (int g = 0; g < b->options.n_groups; g++)
+            mem_free(b->slots[s].batch.inputs[g]);
+    }
+    pthread_cond_destroy(&b->changed);
+    pthread_mutex_destroy(&b->sampler_lock);
+    pthread_mutex_destroy(&b->lock);
+    fbank_destroy(b->fbank);
+    mem_free(b->slots);
+    mem_free(b->loaders);
+    mem_free(b);
+}
+
+int batches_next(Batches *b, const Batch **batch, Error *error)
+{
+    if (b->wanted >= b->options.end_step)
+        return 0;
+    double start = clock_seconds();
+    pthread_mutex_lock(&b->lock);
+    Slot *slot = &b->slots[(b->wanted - b->options.first_step) % b->n_slots];
+    while (!b->failed && slot->ready_step != b->wanted)
+        pthread_cond_wait(&b->changed, &b->lock);
+    bool failed = b->failed;
+    b->wanted++; // from now on the slot of the batch before this one may be filled again
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+    b->waited_seconds += clock_seconds() - start;
+    if (failed)
+        return error_set(error, "%s", b->error.text);
+    *batch = &slot->batch;
+    return 1;
+}
+
+double batches_waited_seconds(const Batches *b)
+{
+    return b->waited_seconds;
+}

@@ -1,0 +1,245 @@
+#include "train/checkpoint.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/memory.h"
+
+static const char *const FORMAT_KEY = "format", *const MODEL_FORMAT = "voxloop model 1",
+                         *const STATE_FORMAT = "voxloop training state 1";
+
+static bool has_prefix(const char *name, const char *prefix)
+{
+    return prefix && strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+static SafeTensor describe(const Parameter *item)
+{
+    SafeTensor tensor = {.name = item->name,
+                         .type = SAFE_F32,
+                         .n_dims = item->tensor.n_dims,
+                         .n_elements = tensor_size(&item->tensor),
+                         .data = item->tensor.data};
+    memcpy(tensor.dim, item->tensor.dim, (size_t)item->tensor.n_dims * sizeof(int64_t));
+    return tensor;
+}
+
+int model_publish(const char *path, const Parameters *parameters, const char *skip_prefix,
+                  const ModelInfo *info, Error *error)
+{
+    SafeTensor *tensors = mem_alloc((size_t)parameters->n_items, sizeof *tensors);
+    int64_t n = 0;
+    for (int64_t i = 0; i < parameters->n_items; i++)
+        if (!has_prefix(parameters->items[i]->name, skip_prefix))
+            tensors[n++] = describe(parameters->items[i]);
+    char *architecture = cJSON_PrintUnformatted(info->architecture);
+    char step[24], seed[24];
+    snprintf(step, sizeof step, "%" PRId64, info->step);
+    snprintf(seed, sizeof seed, "%" PRId64, info->seed);
+    const SafeMetadata metadata[] = {{FORMAT_KEY, MODEL_FORMAT},
+                                     {"architecture", architecture},
+                                     {"step", step},
+                                     {"seed", seed},
+                                     {"recipe", info->recipe}};
+    int status = safe_publish(path, tensors, n, metadata, sizeof metadata / sizeof metadata[0], error);
+    cJSON_free(architecture);
+    mem_free(tensors);
+    return status;
+}
+
+// --- loading by name
+
+// Names that do not fit, for one error sentence: the first few and how many more.
+typedef struct NameList {
+    char text[256];
+    int64_t n;
+} NameList;
+
+static void list_name(NameList *list, const char *name)
+{
+    size_t used = strlen(list->text), room = sizeof list->text - used;
+    if (strlen(name) + 8 < room)
+        snprintf(list->text + used, room, "%s%s", used ? ", " : "", name);
+    else if (room > 5 && (used < 4 || strcmp(list->text + used - 3, "...") != 0))
+        snprintf(list->text + used, room, " ...");
+    list->n++;
+}
+
+typedef struct Mismatch {
+    NameList missing, surplus, misshapen;
+} Mismatch;
+
+static bool same_shape(const SafeTensor *tensor, const Tensor *wanted)
+{
+    if (tensor->type != SAFE_F32 || tensor->n_dims != wanted->n_dims)
+        return false;
+    return memcmp(tensor->dim, wanted->dim, (size_t)wanted->n_dims * sizeof(int64_t)) == 0;
+}
+
+// Copies what fits and lists what does not; returns how many tensors were copied.
+static int64_t copy_tensors(const SafeReader *reader, Parameters *parameters, Mismatch *mismatch)
+{
+    int64_t n_copied = 0;
+    for (int64_t i = 0; i < parameters->n_items; i++) {
+        Parameter *item = parameters->items[i];
+        const SafeTensor *tensor = safe_find(reader, item->name);
+        if (!tensor) {
+            list_name(&mismatch->missing, item->name);
+        } else if (!same_shape(tensor, &item->tensor)) {
+            list_name(&mismatch->misshapen, item->name);
+        } else {
+            memcpy(item->tensor.data, tensor->data, (size_t)tensor->n_elements * sizeof(float));
+            n_copied++;
+        }
+    }
+    for (int64_t i = 0; i < safe_count(reader); i++)
+        if (!parameters_find(parameters, safe_at(reader, i)->name) &&
+            !has_prefix(safe_at(reader, i)->name, CLASSIFIER_PREFIX))
+            list_name(&mismatch->surplus, safe_at(reader, i)->name);
+    return n_copied;
+}
+
+static int refuse_mismatch(const char *path, const Mismatch *m, Error *error)
+{
+    char text[900] = "";
+    const struct {
+        const char *kind;
+        const NameList *list;
+    } kinds[] = {{"missing", &m->missing}, {"surplus", &m->surplus}, {"of another shape", &m->misshapen}};
+    for (int k = 0; k < 3; k++) {
+        size_t used = strlen(text);
+        if (kinds[k].list->n)
+            snprintf(text + used, sizeof text - used, "%s%" PRId64 " %s (%s)", used ? ", " : "",
+                     kinds[k].list->n, kinds[k].kind, kinds[k].list->text);
+    }
+    return error_set(error, "%s does not fit the model: tensors %s", path, text);
+}
+
+static cJSON *read_architecture(const char *path, const SafeReader *reader, Error *error)
+{
+    const char *text = safe_metadata(reader, "architecture");
+    cJSON *architecture = text ? cJSON_Parse(text) : NULL;
+    if (!cJSON_IsObject(architecture)) {
+        error_set(error, "%s does not say its architecture; import foreign weights with voxloop-import",
+                  path);
+        cJSON_Delete(architecture);
+        return NULL;
+    }
+    return architecture;
+}
+
+cJSON *model_architecture(const char *path, Error *error)
+{
+    SafeReader *reader = safe_open(path, error);
+    cJSON *architecture = reader ? read_architecture(path, reader, error) : NULL;
+    safe_close(reader);
+    return architecture;
+}
+
+void loaded_encoder_release(LoadedEncoder *loaded)
+{
+    encoder_destroy(loaded->encoder);
+    parameters_release(&loaded->parameters);
+    cJSON_Delete(loaded->architecture);
+    *loaded = (LoadedEncoder){0};
+}
+
+static int load_encoder(const char *path, const SafeReader *reader, LoadedEncoder *loaded, Error *error)
+{
+    Mismatch mismatch = {0};
+    if (!(loaded->architecture = read_architecture(path, reader, error)))
+        return -1;
+    if (!(loaded->encoder = encoder_create(loaded->architecture, &loaded->parameters, error)))
+        return error_prefix(error, "%s", path);
+    if (parameters_allocate(&loaded->parameters, 0, false, error) < 0)
+        return -1;
+    int64_t n = copy_tensors(reader, &loaded->parameters, &mismatch);
+    if (n < loaded->parameters.n_items || mismatch.surplus.n)
+        return refuse_mismatch(path, &mismatch, error);
+    return 0;
+}
+
+int encoder_load(const char *path, LoadedEncoder *loaded, Error *error)
+{
+    SafeReader *reader = safe_open(path, error);
+    if (!reader)
+        return -1;
+    *loaded = (LoadedEncoder){0};
+    parameters_init(&loaded->parameters);
+    int status = load_encoder(path, reader, loaded, error);
+    if (status < 0)
+        loaded_encoder_release(loaded);
+    safe_close(reader);
+    return status;
+}
+
+int model_warm_start(const char *path, Parameters *parameters, WarmStart *result, Error *error)
+{
+    SafeReader *reader = safe_open(path, error);
+    if (!reader)
+        return -1;
+    Mismatch mismatch = {0};
+    int64_t n = copy_tensors(reader, parameters, &mismatch);
+    int status = n == 0 || mismatch.misshapen.n ? refuse_mismatch(path, &mismatch, error) : 0;
+    *result = (WarmStart){.n_loaded = n, .n_missing = mismatch.missing.n, .n_surplus = mismatch.surplus.n};
+    memcpy(result->missing, mismatch.missing.text, sizeof result->missing);
+    safe_close(reader);
+    return status;
+}
+
+// --- training state
+
+int state_publish(const char *path, const StateItem *items, int64_t n_items, const char *recipe, Error *error)
+{
+    SafeTensor *tensors = mem_alloc((size_t)n_items, sizeof *tensors);
+    for (int64_t i = 0; i < n_items; i++)
+        tensors[i] = (SafeTensor){.name = items[i].name,
+                                  .type = items[i].type,
+                                  .n_dims = 1,
+                                  .dim = {items[i].n},
+                                  .n_elements = items[i].n,
+                                  .data = items[i].data};
+    const SafeMetadata metadata[] = {{FORMAT_KEY, STATE_FORMAT}, {"recipe", recipe}};
+    int status = safe_publish(path, tensors, n_items, metadata, 2, error);
+    mem_free(tensors);
+    return status;
+}
+
+static int copy_state(const char *path, const SafeReader *reader, const StateItem *items, int64_t n_items,
+                      Error *error)
+{
+    for (int64_t i = 0; i < n_items; i++) {
+        const SafeTensor *tensor = safe_find(reader, items[i].name);
+        if (!tensor || tensor->type != items[i].type || tensor->n_elements != items[i].n)
+            return error_set(error,
+                             "%s is of this recipe but its %s does not fit; remove the file to start afresh",
+                             path, items[i].name);
+    }
+    for (int64_t i = 0; i < n_items; i++)
+        memcpy(items[i].data, safe_find(reader, items[i].name)->data,
+               (size_t)items[i].n * (items[i].type == SAFE_F32 ? sizeof(float) : sizeof(int64_t)));
+    return 1;
+}
+
+int state_load(const char *path, const StateItem *items, int64_t n_items, const char *recipe,
+               bool *other_recipe, Error *error)
+{
+    *other_recipe = false;
+    if (!file_exists(path))
+        return 0;
+    SafeReader *reader = safe_open(path, error);
+    if (!reader)
+        return -1;
+    const char *format = safe_metadata(reader, FORMAT_KEY), *its_recipe = safe_metadata(reader, "recipe");
+    int status = 0;
+    if (!format || strcmp(format, STATE_FORMAT) != 0)
+        status = error_set(error, "%s holds no training state; remove it to start afresh", path);
+    else if (!its_recipe || strcmp(its_recipe, recipe) != 0)
+        *other_recipe = true;
+    else
+        status = copy_state(path, reader, items, n_items, error);
+    safe_close(reader);
+    return status;
+}

@@ -1,0 +1,65 @@
+// What training leaves on disk, both as safetensors files that are published atomically.
+//
+// A model: weights and buffers by name; __metadata__ holds "architecture" (the JSON object that
+// encoder_create() takes), "step", "seed" and "recipe" (a digest of everything that decides the weights).
+// Tensors named "classifier.*" are the training objective's and no part of the encoder.
+//
+// A resume file: flat arrays that only the program which wrote it understands, and the same recipe digest. A
+// file of another recipe is no error: the caller says so and starts afresh.
+#pragma once
+#include <cjson/cJSON.h>
+
+#include "base/error.h"
+#include "cache/safetensors.h"
+#include "models/encoder.h"
+#include "nn/parameters.h"
+
+#define CLASSIFIER_PREFIX "classifier."
+
+typedef struct ModelInfo {
+    const cJSON *architecture;
+    int64_t step, seed;
+    const char *recipe;
+} ModelInfo;
+
+// Every parameter whose name does not start with skip_prefix (NULL: all).
+int model_publish(const char *path, const Parameters *parameters, const char *skip_prefix,
+                  const ModelInfo *info, Error *error);
+
+// A model ready for use: parameters without gradients.
+typedef struct LoadedEncoder {
+    Encoder *encoder;
+    Parameters parameters;
+    cJSON *architecture;
+} LoadedEncoder;
+
+// Every tensor of the architecture must be there with its shape, and nothing else but a classifier; otherwise
+// the error lists what is missing, surplus or misshapen by name. On failure nothing needs releasing.
+int encoder_load(const char *path, LoadedEncoder *loaded, Error *error);
+void loaded_encoder_release(LoadedEncoder *loaded);
+
+// The architecture in a model's metadata, a new object; NULL with a sentence when there is none.
+cJSON *model_architecture(const char *path, Error *error);
+
+typedef struct WarmStart {
+    int64_t n_loaded, n_missing, n_surplus; // tensors
+    char missing[256];                      // the first names
+} WarmStart;
+
+// For training that starts from other weights: tensors found by name are copied. One of another shape, or
+// none at all found, is an error; missing ones keep what they were drawn as and are counted.
+int model_warm_start(const char *path, Parameters *parameters, WarmStart *result, Error *error);
+
+typedef struct StateItem {
+    const char *name;
+    SafeType type; // SAFE_F32 or SAFE_I64
+    int64_t n;
+    void *data; // [n], read by publishing, written by loading
+} StateItem;
+
+int state_publish(const char *path, const StateItem *items, int64_t n_items, const char *recipe,
+                  Error *error);
+// Returns 1 when loaded, 0 when there is no such file or *other_recipe was set: then the file is of another
+// recipe; -1 on a damaged file. Nothing is written unless 1 is returned.
+int state_load(const char *path, const StateItem *items, int64_t n_items, const char *recipe,
+               bool *other_recipe, Error *error);
