@@ -1,0 +1,53 @@
+#include "train/architecture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+static const struct {
+    const char *encoder, *settings;
+} SMALL[] = {{"ecapa", "channels=128,emb_bn=true"},
+             {"wavlm", "frontend=fbank,encoder_layers=4,encoder_embed_dim=192,encoder_ffn_embed_dim=768,"
+                       "encoder_attention_heads=4,conv_pos=31,conv_pos_groups=8,head_nb=8,"
+                       "compression_dim=64,outputs_dim=192,encoder_layerdrop=0,dropout=0.1"}};
+
+static const char *small_settings(const char *encoder)
+{
+    for (size_t i = 0; i < sizeof SMALL / sizeof SMALL[0]; i++)
+        if (strcmp(encoder, SMALL[i].encoder) == 0)
+            return SMALL[i].settings;
+    return "";
+}
+
+static cJSON *value_of(const char *text)
+{
+    char *end;
+    double number = strtod(text, &end);
+    if (*text && !*end)
+        return cJSON_CreateNumber(number);
+    if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
+        return cJSON_CreateBool(text[0] == 't');
+    return cJSON_CreateString(text);
+}
+
+cJSON *architecture_parse(const char *encoder, const char *settings, Error *error)
+{
+    cJSON *architecture = cJSON_CreateObject();
+    cJSON_AddStringToObject(architecture, "encoder", encoder);
+    char *copy = mem_strdup(settings ? settings : small_settings(encoder)), *rest = NULL;
+    for (char *item = strtok_r(copy, ",", &rest); item; item = strtok_r(NULL, ",", &rest)) {
+        char *equals = strchr(item, '=');
+        if (!equals || equals == item) {
+            error_set(error, "architecture: '%s' is not key=value", item);
+            cJSON_Delete(architecture);
+            architecture = NULL;
+            break;
+        }
+        *equals = '\0';
+        cJSON_DeleteItemFromObjectCaseSensitive(architecture, item); // the last one wins
+        cJSON_AddItemToObject(architecture, item, value_of(equals + 1));
+    }
+    mem_free(copy);
+    return architecture;
+}

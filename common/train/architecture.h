@@ -1,0 +1,10 @@
+// An encoder's architecture from options: its name and `key=value,key=value`. Values are numbers, true, false
+// or words; keys are those of the encoder's own header.
+#pragma once
+#include <cjson/cJSON.h>
+
+#include "base/error.h"
+
+// settings NULL: a size that learns from an hour of audio on two cores. Returns a new object (the caller
+// deletes it) or NULL. Whether the encoder knows the keys is for encoder_create() to say.
+cJSON *architecture_parse(const char *encoder, const char *settings, Error *error);

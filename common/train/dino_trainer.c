@@ -1,0 +1,200 @@
+// Letters: B utterances of a batch, D embedding, K prototypes, L and S long and short views.
+#include "train/dino_trainer.h"
+
+#include <math.h>
+
+#include "audio/fbank.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "tensor/ops.h"
+#include "train/ema.h"
+
+static const char *const HEAD_PREFIX = "head.";
+// Collapse: a teacher whose entropy is this share of ln K says nothing; one whose probabilities vary this
+// little between crops says the same of everybody.
+static const double UNIFORM_ENTROPY = 0.98, CONSTANT_STD_TIMES_K = 0.01;
+enum { COLLAPSE_PATIENCE = 100 }; // steps in a row
+
+typedef struct Network {
+    Parameters parameters;
+    Encoder *encoder;
+    DinoHead *head;
+    Tape *tape;
+} Network;
+
+struct DinoTrainer {
+    DinoOptions options;
+    Network student, teacher;
+    Optimizer optimizer;
+    Parameter *last_layer;
+    float *center;       // [K]
+    int64_t n_collapsed; // steps in a row that looked collapsed
+    bool warned;
+};
+
+static int network_create(Network *network, const DinoOptions *options, bool with_grads, Error *error)
+{
+    parameters_init(&network->parameters);
+    network->tape = tape_create();
+    if (!(network->encoder = encoder_create(options->architecture, &network->parameters, error)))
+        return -1;
+    DinoHeadConfig head = options->head;
+    head.input_dim = network->encoder->embedding_dim;
+    network->head = dino_head_create(&head, HEAD_PREFIX, &network->parameters);
+    return parameters_allocate(&network->parameters, (uint64_t)options->seed, with_grads, error);
+}
+
+static void network_destroy(Network *network)
+{
+    if (network->head)
+        dino_head_destroy(network->head);
+    encoder_destroy(network->encoder);
+    parameters_release(&network->parameters);
+    tape_destroy(network->tape);
+}
+
+DinoTrainer *dino_trainer_create(const DinoOptions *options, Error *error)
+{
+    DinoTrainer *t = mem_zero(1, sizeof *t);
+    t->options = *options;
+    if (network_create(&t->student, options, true, error) < 0 ||
+        network_create(&t->teacher, options, false, error) < 0 ||
+        optimizer_init(&t->optimizer, &options->optimizer, &t->student.parameters, error) < 0) {
+        dino_trainer_destroy(t);
+        return NULL;
+    }
+    ema_copy(&t->teacher.parameters, &t->student.parameters);
+    t->last_layer = parameters_find(&t->student.parameters, "head.last_layer.weight_v");
+    t->center = mem_zero((size_t)options->head.n_prototypes, sizeof(float));
+    return t;
+}
+
+void dino_trainer_destroy(DinoTrainer *t)
+{
+    if (!t)
+        return;
+    optimizer_release(&t->optimizer);
+    network_destroy(&t->student);
+    network_destroy(&t->teacher);
+    mem_free(t->center);
+    mem_free(t);
+}
+
+EncoderInput dino_trainer_input(const DinoTrainer *t)
+{
+    return t->student.encoder->input;
+}
+
+int64_t dino_trainer_min_input(const DinoTrainer *t)
+{
+    return t->student.encoder->min_input;
+}
+
+// --- a step
+
+// Embeddings [n_views * B, D] of one group of crops.
+static Tensor *embed_group(const DinoTrainer *t, const Network *network, const Batch *batch, int group)
+{
+    const CropGroup *crops = &t->options.groups[group];
+    int64_t rows = crops->n_views * t->options.batch_size;
+    bool is_fbank = network->encoder->input == ENCODER_FBANK;
+    int64_t dims[3] = {rows, is_fbank ? crops->n_frames : crop_samples(crops), BATCH_FEATURES};
+    Tensor *input = tape_input(network->tape, is_fbank ? 3 : 2, dims, batch->inputs[group]);
+    ForwardMode mode = {.training = true,
+                        .rng = rng_stream((uint64_t)t->options.seed,
+                                          network == &t->student ? "student" : "teacher",
+                                          (uint64_t)batch->step, (uint64_t)group)};
+    return encoder_forward(network->encoder, network->tape, input, &mode);
+}
+
+// Logits [(L + S) B, K], long views first.
+static Tensor *student_forward(DinoTrainer *t, const Batch *batch)
+{
+    Network *student = &t->student;
+    tape_begin(student->tape, TAPE_RECORD);
+    Tensor *embeddings = embed_group(t, student, batch, 0);
+    if (t->options.groups[1].n_views > 0) {
+        Tensor *parts[2] = {embeddings, embed_group(t, student, batch, 1)};
+        embeddings = op_concat_first(student->tape, parts, 2);
+    }
+    return dino_head_forward(student->head, student->tape, embeddings, true);
+}
+
+static Tensor *teacher_forward(DinoTrainer *t, const Batch *batch)
+{
+    Network *teacher = &t->teacher;
+    tape_begin(teacher->tape, TAPE_NO_GRAD);
+    return dino_head_forward(teacher->head, teacher->tape, embed_group(t, teacher, batch, 0), true);
+}
+
+static void watch_collapse(DinoTrainer *t, int64_t step, const DinoReport *report)
+{
+    double n = (double)t->options.head.n_prototypes, entropy = report->teacher_entropy / log(n);
+    bool uniform = entropy > UNIFORM_ENTROPY, constant = report->teacher_std * n < CONSTANT_STD_TIMES_K;
+    t->n_collapsed = uniform || constant ? t->n_collapsed + 1 : 0;
+    if (t->n_collapsed < COLLAPSE_PATIENCE || t->warned)
+        return;
+    t->warned = true;
+    log_warn(
+        "step %lld: the teacher has collapsed (entropy %.3f of ln %.0f, deviation %.2g): lower the learning "
+        "rate or the teacher temperature, or raise the momentum",
+        (long long)step + 1, entropy, n, report->teacher_std);
+}
+
+static int dino_step(void *trainer, const Batch *batch, StepReport *report, Error *error)
+{
+    (void)error;
+    DinoTrainer *t = trainer;
+    const DinoOptions *options = &t->options;
+    int64_t step = batch->step;
+    t->last_layer->trainable = t->last_layer->tensor.needs_grad = step >= options->last_layer_frozen;
+
+    Tensor *targets = teacher_forward(t, batch), *predictions = student_forward(t, batch);
+    DinoLoss loss_options = {.n_teacher_views = options->groups[0].n_views,
+                             .n_student_views = options->groups[0].n_views + options->groups[1].n_views,
+                             .student_temperature = options->student_temperature,
+                             .teacher_temperature = schedule_at(&options->teacher_temperature, step)};
+    DinoReport seen;
+    Tensor *loss = dino_loss(t->student.tape, predictions, targets, t->center, &loss_options, &seen);
+    parameters_zero_grads(&t->student.parameters);
+    tape_backward(t->student.tape, loss);
+
+    double rate = schedule_at(&options->learning_rate, step);
+    *report =
+        (StepReport){.loss = loss->data[0],
+                     .gradient_norm = gradients_clip_each(&t->student.parameters, options->clip_norm),
+                     .learning_rate = rate,
+                     .details = {{"entropy", seen.teacher_entropy / log((double)options->head.n_prototypes)},
+                                 {"std", seen.teacher_std * (double)options->head.n_prototypes}},
+                     .arena_bytes = tape_peak_bytes(t->student.tape) + tape_peak_bytes(t->teacher.tape)};
+    optimizer_step(&t->optimizer, rate);
+    dino_center_update(t->center, targets, options->center_momentum);
+    ema_update(&t->teacher.parameters, &t->student.parameters, schedule_at(&options->momentum, step));
+    watch_collapse(t, step, &seen);
+    return 0;
+}
+
+void dino_trainer_attach(DinoTrainer *t, TrainLoop *loop)
+{
+    Parameters *student = &t->student.parameters, *teacher = &t->teacher.parameters;
+    loop->trainer = t;
+    loop->step = dino_step;
+    const StateItem items[] = {
+        {"student.values", SAFE_F32, student->n_values, student->values},
+        {"student.buffers", SAFE_F32, student->n_buffers, student->buffers},
+        {"teacher.values", SAFE_F32, teacher->n_values, teacher->values},
+        {"teacher.buffers", SAFE_F32, teacher->n_buffers, teacher->buffers},
+        {"center", SAFE_F32, t->options.head.n_prototypes, t->center},
+        {"optimizer.steps", SAFE_I64, 1, &t->optimizer.n_steps},
+        {"optimizer.first", SAFE_F32, t->optimizer.first ? student->n_values : 0, t->optimizer.first},
+        {"optimizer.second", SAFE_F32, t->optimizer.second ? student->n_values : 0, t->optimizer.second}};
+    loop->n_state = 0;
+    for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)
+        if (items[i].n > 0)
+            loop->state[loop->n_state++] = items[i];
+}
+
+int dino_trainer_publish(const DinoTrainer *t, const char *path, const ModelInfo *info, Error *error)
+{
+    return model_publish(path, &t->teacher.parameters, HEAD_PREFIX, info, error);
+}

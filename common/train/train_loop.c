@@ -1,0 +1,207 @@
+#include "train/train_loop.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/digest.h"
+#include "base/files.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/progress.h"
+
+enum { NAMED_UTTERANCES = 5 };
+
+// --- the log
+
+typedef struct TrainLog {
+    FILE *file;
+    StepReport sum; // of the steps since the last line
+    int64_t n;
+    double start_seconds, start_waited;
+} TrainLog;
+
+static int log_file_open(const TrainLoop *loop, bool resumed, TrainLog *log, Error *error)
+{
+    char *folder = path_folder(loop->model_path), *name = mem_printf("%s/%s.log", folder, loop->stage);
+    log->file = fopen(name, resumed ? "ae" : "we");
+    int status = log->file ? 0 : error_set_errno(error, "cannot write %s", name);
+    log->start_seconds = clock_seconds();
+    mem_free(name);
+    mem_free(folder);
+    return status;
+}
+
+static void log_add(TrainLog *log, const StepReport *report)
+{
+    log->sum.loss += report->loss;
+    log->sum.gradient_norm += report->gradient_norm;
+    for (int d = 0; d < TRAIN_DETAILS && report->details[d].name; d++) {
+        log->sum.details[d].name = report->details[d].name;
+        log->sum.details[d].value += report->details[d].value;
+    }
+    log->sum.learning_rate = report->learning_rate;
+    log->n++;
+}
+
+static void log_line(const TrainLoop *loop, TrainLog *log, int64_t step, double waited)
+{
+    double seconds = clock_seconds() - log->start_seconds, n = (double)log->n;
+    fprintf(log->file, "step %" PRId64 " loss %.4f grad %.3f lr %.4g utt/s %.1f data_wait %.0f%%", step,
+            log->sum.loss / n, log->sum.gradient_norm / n, log->sum.learning_rate,
+            n * (double)loop->batches.batch_size / seconds, 100 * (waited - log->start_waited) / seconds);
+    for (int d = 0; d < TRAIN_DETAILS && log->sum.details[d].name; d++)
+        fprintf(log->file, " %s %.4f", log->sum.details[d].name, log->sum.details[d].value / n);
+    fputc('\n', log->file);
+    fflush(log->file);
+    *log = (TrainLog){.file = log->file, .start_seconds = clock_seconds(), .start_waited = waited};
+}
+
+// --- state
+
+typedef struct Run {
+    TrainLoop *loop;
+    char *resume_path;
+    StateItem items[STATE_MAX_ITEMS + 1];
+    int64_t step; // finished so far
+    double saved_seconds;
+    TrainLog log;
+    Batches *batches;
+} Run;
+
+static int restore(Run *run, Error *error)
+{
+    TrainLoop *loop = run->loop;
+    bool other_recipe;
+    memcpy(run->items, loop->state, sizeof loop->state);
+    run->items[loop->n_state] = (StateItem){"step", SAFE_I64, 1, &run->step};
+    int status =
+        state_load(run->resume_path, run->items, loop->n_state + 1, loop->recipe, &other_recipe, error);
+    if (status < 0)
+        return -1;
+    if (other_recipe)
+        log_info("recipe changed since %s was written: starts afresh", run->resume_path);
+    if (status == 1)
+        log_info("goes on after step %" PRId64 " of %" PRId64, run->step, loop->n_steps);
+    return log_file_open(loop, status == 1, &run->log, error);
+}
+
+static int save(Run *run, Error *error)
+{
+    run->saved_seconds = clock_seconds();
+    return state_publish(run->resume_path, run->items, run->loop->n_state + 1, run->loop->recipe, error);
+}
+
+static bool is_time_to_save(const Run *run)
+{
+    const TrainLoop *loop = run->loop;
+    if (run->step == loop->n_steps) // publishing the model may fail; the training is kept
+        return true;
+    if (loop->checkpoint_every > 0 && run->step % loop->checkpoint_every == 0)
+        return true;
+    return loop->checkpoint_minutes > 0 &&
+           clock_seconds() - run->saved_seconds >= 60 * loop->checkpoint_minutes;
+}
+
+// --- steps
+
+static int refuse_non_finite(const TrainLoop *loop, const Batch *batch, const StepReport *report,
+                             Error *error)
+{
+    char names[700] = "";
+    int64_t n = loop->batches.batch_size, shown = n < NAMED_UTTERANCES ? n : NAMED_UTTERANCES;
+    for (int64_t b = 0; b < shown; b++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", b ? ", " : "",
+                 corpus_utt(loop->batches.corpus, batch->utts[b]));
+    }
+    return error_set(error,
+                     "step %" PRId64 ": loss %g, gradient norm %g; lower the learning rate, or look at "
+                     "the batch's utterances: %s%s",
+                     batch->step + 1, report->loss, report->gradient_norm, names, shown < n ? ", ..." : "");
+}
+
+static int take_step(Run *run, Error *error)
+{
+    TrainLoop *loop = run->loop;
+    const Batch *batch;
+    StepReport report = {0};
+    if (batches_next(run->batches, &batch, error) < 0 || loop->step(loop->trainer, batch, &report, error) < 0)
+        return -1;
+    if (!isfinite(report.loss) || !isfinite(report.gradient_norm))
+        return refuse_non_finite(loop, batch, &report, error);
+    if (run->step == loop->batches.first_step) {
+        char arena[32];
+        log_info("memory: activations take %s a step", log_bytes(arena, (double)report.arena_bytes));
+    }
+    run->step++;
+    log_add(&run->log, &report);
+    if (run->step % loop->log_every == 0 || run->step == loop->n_steps)
+        log_line(loop, &run->log, run->step, batches_waited_seconds(run->batches));
+    return 0;
+}
+
+static int run_steps(Run *run, Error *error)
+{
+    TrainLoop *loop = run->loop;
+    Progress *progress = progress_create("step", loop->n_steps);
+    progress_step(progress, run->step);
+    int status = 0;
+    while (status == 0 && run->step < loop->n_steps) {
+        status = take_step(run, error);
+        progress_step(progress, 1);
+        bool interrupted = interrupt_requested();
+        if (status == 0 && (interrupted || is_time_to_save(run)))
+            status = save(run, error);
+        if (status == 0 && interrupted && run->step < loop->n_steps)
+            status = interrupt_fail(error);
+    }
+    progress_destroy(progress);
+    return status;
+}
+
+int train_loop_run(TrainLoop *loop, Error *error)
+{
+    Run run = {.loop = loop, .resume_path = mem_printf("%s.resume", loop->model_path)};
+    int status = restore(&run, error);
+    if (status == 0) {
+        loop->batches.first_step = run.step;
+        loop->batches.end_step = loop->n_steps;
+        run.saved_seconds = clock_seconds();
+        run.batches = batches_create(&loop->batches);
+        status = run_steps(&run, error);
+        batches_destroy(run.batches);
+    }
+    if (run.log.file)
+        fclose(run.log.file);
+    mem_free(run.resume_path);
+    return status;
+}
+
+void train_loop_finish(const TrainLoop *loop)
+{
+    char *path = mem_printf("%s.resume", loop->model_path);
+    unlink(path);
+    mem_free(path);
+}
+
+void recipe_digest(const char *options_json, const char *const *without, const char *const *texts,
+                   char hex[17])
+{
+    cJSON *options = cJSON_Parse(options_json);
+    for (; *without; without++)
+        cJSON_DeleteItemFromObjectCaseSensitive(options, *without);
+    char *text = cJSON_PrintUnformatted(options);
+    Digest *digest = digest_create();
+    digest_add(digest, text, strlen(text));
+    digest_add(digest, VOXLOOP_VERSION, sizeof VOXLOOP_VERSION);
+    for (; *texts; texts++)
+        digest_add(digest, *texts, strlen(*texts) + 1);
+    digest_finish(digest, hex);
+    cJSON_free(text);
+    cJSON_Delete(options);
+}

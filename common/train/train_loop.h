@@ -1,0 +1,52 @@
+// The loop around a training step: batches, log, checkpoints, resuming, interrupts.
+//
+// Beside the model lie <model>.resume (removed by train_loop_finish()) and <stage>.log in the same folder:
+// one line per log_every steps,
+//
+//     step 1200 loss 3.412 grad 1.93 lr 0.0412 utt/s 14.2 data_wait 3% <what the trainer adds>
+//
+// with means since the line before. Killed at any moment, the same call goes on from the last checkpoint and
+// ends with the same bits: batches and schedules are functions of the step, all else is in the state.
+#pragma once
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "train/batches.h"
+#include "train/checkpoint.h"
+
+enum { TRAIN_DETAILS = 4 };
+
+typedef struct StepReport {
+    double loss, gradient_norm, learning_rate;
+    // Further means for the log line; name NULL ends the list.
+    struct {
+        const char *name;
+        double value;
+    } details[TRAIN_DETAILS];
+    size_t arena_bytes; // of the tapes
+} StepReport;
+
+enum { STATE_MAX_ITEMS = 16 };
+
+typedef struct TrainLoop {
+    const char *stage, *model_path, *recipe;
+    int64_t n_steps, log_every;
+    int64_t checkpoint_every;  // steps; 0: by time only
+    double checkpoint_minutes; // 0: by steps only
+    BatchOptions batches;      // first_step and end_step are set by the loop
+
+    void *trainer;
+    // One optimisation step on the batch. Its loss and gradient norm are checked by the loop.
+    int (*step)(void *trainer, const Batch *batch, StepReport *report, Error *error);
+    StateItem state[STATE_MAX_ITEMS]; // the trainer's own; the loop adds the step
+    int64_t n_state;
+} TrainLoop;
+
+// Returns 0 when all steps are done; -1 on failure or interrupt (after saving the state).
+int train_loop_run(TrainLoop *loop, Error *error);
+void train_loop_finish(const TrainLoop *loop); // after publishing the model: the resume file goes
+
+// Digest of what decides a model's bits: the options (less those named in `without`, NULL-terminated: paths,
+// logging), and further texts such as digests of inputs. hex is the result.
+void recipe_digest(const char *options_json, const char *const *without, const char *const *texts,
+                   char hex[17]);
