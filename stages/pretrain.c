@@ -28,8 +28,8 @@ typedef struct Settings {
 } Settings;
 
 // What does not decide the weights: paths (their content's digest does), logging, checkpoints.
-static const char *const NOT_IN_RECIPE[] = {"audio",            "out",    "log-every", "checkpoint-every",
-                                            "checkpoint-minutes", "loaders", NULL};
+static const char *const NOT_IN_RECIPE[] = {
+    "audio", "out", "log-every", "checkpoint-every", "checkpoint-minutes", "loaders", NULL};
 
 static OptimizerOptions optimizer_of(const Settings *s)
 {
@@ -49,7 +49,7 @@ static DinoOptions dino_of(const Settings *s, int64_t seed, const cJSON *archite
         .architecture = architecture,
         .head = {.hidden_dim = s->hidden, .bottleneck_dim = s->bottleneck, .n_prototypes = s->prototypes},
         .optimizer = optimizer_of(s),
-        // (step + 1) / warm-up would never be 0; the schedule's start at one part of it does the same.
+        // The first step is not taken at a rate of 0: the warm-up starts one of its steps in.
         .learning_rate = {.kind = SCHEDULE_COSINE,
                           .peak = s->learning_rate,
                           .end = s->final_learning_rate,
@@ -89,7 +89,8 @@ static void release(Pretraining *p)
 
 static int check_crops(const Settings *s, const DinoTrainer *trainer, Error *error)
 {
-    int64_t least = dino_trainer_min_input(trainer), shortest = s->short_crops ? s->short_frames : s->long_frames;
+    int64_t least = dino_trainer_min_input(trainer),
+            shortest = s->short_crops ? s->short_frames : s->long_frames;
     int64_t length = dino_trainer_input(trainer) == ENCODER_FBANK ? shortest : fbank_samples(shortest);
     if (length < least)
         return error_set(error, "crops of %lld frames are too short for the encoder, which needs %lld %s",
@@ -185,18 +186,23 @@ int main(int argc, char **argv)
                   .loaders = 1};
     const Option options[] = {
         {"audio", OPTION_TEXT, &s.audio, 0, 0, NULL, "DIR", "audio as voxloop-prepare leaves it", true},
-        {"out", OPTION_TEXT, &s.out, 0, 0, NULL, "FILE", "the model (safetensors); pretrain.log lies beside it", true},
+        {"out", OPTION_TEXT, &s.out, 0, 0, NULL, "FILE",
+         "the model (safetensors); pretrain.log lies beside it", true},
         {"encoder", OPTION_CHOICE, &s.encoder, 0, 0, "ecapa|wavlm", NULL, "kind of encoder", false},
         {"architecture", OPTION_TEXT, &s.architecture, 0, 0, NULL, "KEY=VALUE,...",
          "its sizes (default: small ones, for small corpora)", false},
         {"Length and batches", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
         {"epochs", OPTION_REAL, &s.epochs, 0.001, 1e6, NULL, NULL, "times through the corpus", false},
-        {"steps", OPTION_INTEGER, &s.steps, 0, 1e12, NULL, NULL, "steps instead of epochs; 0: by epochs", false},
+        {"steps", OPTION_INTEGER, &s.steps, 0, 1e12, NULL, NULL, "steps instead of epochs; 0: by epochs",
+         false},
         {"batch", OPTION_INTEGER, &s.batch, 2, 65536, NULL, NULL, "utterances of a step", false},
         {"long-crops", OPTION_INTEGER, &s.long_crops, 2, 64, NULL, NULL, "long crops per utterance", false},
-        {"long-frames", OPTION_INTEGER, &s.long_frames, 10, 100000, NULL, NULL, "their length, 10 ms each", false},
-        {"short-crops", OPTION_INTEGER, &s.short_crops, 0, 64, NULL, NULL, "short crops per utterance", false},
-        {"short-frames", OPTION_INTEGER, &s.short_frames, 10, 100000, NULL, NULL, "their length, 10 ms each", false},
+        {"long-frames", OPTION_INTEGER, &s.long_frames, 10, 100000, NULL, NULL, "their length, 10 ms each",
+         false},
+        {"short-crops", OPTION_INTEGER, &s.short_crops, 0, 64, NULL, NULL, "short crops per utterance",
+         false},
+        {"short-frames", OPTION_INTEGER, &s.short_frames, 10, 100000, NULL, NULL, "their length, 10 ms each",
+         false},
         {"augment", OPTION_REAL, &s.augment, 0, 1, NULL, NULL, "share of crops that are augmented", false},
         {"noise", OPTION_TEXT, &s.noise, 0, 0, NULL, "DIR", "noise recordings (default: made ones)", false},
         {"rir", OPTION_TEXT, &s.rir, 0, 0, NULL, "DIR", "room responses (default: made ones)", false},
@@ -204,37 +210,44 @@ int main(int argc, char **argv)
         {"prototypes", OPTION_INTEGER, &s.prototypes, 2, 1 << 24, NULL, NULL, "outputs of the head", false},
         {"hidden", OPTION_INTEGER, &s.hidden, 1, 65536, NULL, NULL, "the head's hidden width", false},
         {"bottleneck", OPTION_INTEGER, &s.bottleneck, 1, 65536, NULL, NULL, "the head's bottleneck", false},
-        {"student-temperature", OPTION_REAL, &s.student_temperature, 1e-3, 10, NULL, NULL, "of the student", false},
-        {"teacher-temperature", OPTION_REAL, &s.teacher_temperature, 1e-3, 10, NULL, NULL, "of the teacher", false},
+        {"student-temperature", OPTION_REAL, &s.student_temperature, 1e-3, 10, NULL, NULL, "of the student",
+         false},
+        {"teacher-temperature", OPTION_REAL, &s.teacher_temperature, 1e-3, 10, NULL, NULL, "of the teacher",
+         false},
         {"teacher-temperature-start", OPTION_REAL, &s.teacher_temperature_start, 1e-3, 10, NULL, NULL,
          "where the teacher's warm-up starts", false},
         {"teacher-temperature-warmup", OPTION_REAL, &s.teacher_temperature_warmup, 0, 1, NULL, NULL,
          "share of the steps that it takes", false},
-        {"center-momentum", OPTION_REAL, &s.center_momentum, 0, 1, NULL, NULL, "of the teacher's centre", false},
-        {"ema", OPTION_REAL, &s.ema, 0, 1, NULL, NULL, "the teacher's momentum at first; 1 at the end", false},
+        {"center-momentum", OPTION_REAL, &s.center_momentum, 0, 1, NULL, NULL, "of the teacher's centre",
+         false},
+        {"ema", OPTION_REAL, &s.ema, 0, 1, NULL, NULL, "the teacher's momentum at first; 1 at the end",
+         false},
         {"frozen-epochs", OPTION_REAL, &s.frozen_epochs, 0, 1e6, NULL, NULL,
          "epochs in which the prototypes stay still", false},
         {"Optimisation", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
         {"optimizer", OPTION_CHOICE, &s.optimizer, 0, 0, "sgd|adamw", NULL, "kind of optimiser", false},
         {"learning-rate", OPTION_REAL, &s.learning_rate, 1e-9, 1e3, NULL, NULL, "after the warm-up", false},
-        {"final-learning-rate", OPTION_REAL, &s.final_learning_rate, 0, 1e3, NULL, NULL, "where the cosine ends",
-         false},
+        {"final-learning-rate", OPTION_REAL, &s.final_learning_rate, 0, 1e3, NULL, NULL,
+         "where the cosine ends", false},
         {"warmup", OPTION_REAL, &s.warmup, 0, 0.99, NULL, NULL, "share of the steps", false},
         {"momentum", OPTION_REAL, &s.momentum, 0, 0.9999, NULL, NULL, "of SGD", false},
         {"weight-decay", OPTION_REAL, &s.weight_decay, 0, 10, NULL, NULL, "on matrices only", false},
-        {"clip", OPTION_REAL, &s.clip, 0, 1e9, NULL, NULL, "largest gradient norm of a tensor; 0: any", false},
+        {"clip", OPTION_REAL, &s.clip, 0, 1e9, NULL, NULL, "largest gradient norm of a tensor; 0: any",
+         false},
         {"Running", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
-        {"log-every", OPTION_INTEGER, &s.log_every, 1, 1e9, NULL, NULL, "steps between lines of the log", false},
+        {"log-every", OPTION_INTEGER, &s.log_every, 1, 1e9, NULL, NULL, "steps between lines of the log",
+         false},
         {"checkpoint-every", OPTION_INTEGER, &s.checkpoint_every, 0, 1e9, NULL, NULL,
          "steps between checkpoints; 0: by time only", false},
         {"checkpoint-minutes", OPTION_REAL, &s.checkpoint_minutes, 0, 1e6, NULL, NULL,
          "minutes between checkpoints; 0: by steps only", false},
         {"loaders", OPTION_INTEGER, &s.loaders, 1, 64, NULL, NULL, "threads that prepare batches", false},
         {0}};
-    Program program = {.name = "pretrain",
-                       .summary = "Learns a speaker encoder from unlabelled audio by self-distillation (DINO).",
-                       .usage = "[options] --audio DIR --out FILE",
-                       .details = "Interrupted, the same command goes on from its last checkpoint, FILE.resume."};
+    Program program = {
+        .name = "pretrain",
+        .summary = "Learns a speaker encoder from unlabelled audio by self-distillation (DINO).",
+        .usage = "[options] --audio DIR --out FILE",
+        .details = "Interrupted, the same command goes on from its last checkpoint, FILE.resume."};
     program_begin(&program, options, argc, argv);
     Error error = {0};
     Pretraining p = {0};

@@ -28,8 +28,10 @@ typedef struct TrainLog {
 static int log_file_open(const TrainLoop *loop, bool resumed, TrainLog *log, Error *error)
 {
     char *folder = path_folder(loop->model_path), *name = mem_printf("%s/%s.log", folder, loop->stage);
-    log->file = fopen(name, resumed ? "ae" : "we");
-    int status = log->file ? 0 : error_set_errno(error, "cannot write %s", name);
+    int status = folder_create(folder, error);
+    log->file = status == 0 ? fopen(name, resumed ? "ae" : "we") : NULL;
+    if (status == 0 && !log->file)
+        status = error_set_errno(error, "cannot write %s", name);
     log->start_seconds = clock_seconds();
     mem_free(name);
     mem_free(folder);
