@@ -1,0 +1,223 @@
+// voxloop-extract: one embedding per utterance, by any model. The whole utterance is seen, without dither or
+// augmentation; utterances share a batch only with others of the same length, so an embedding depends on
+// nothing but its own audio.
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audio/fbank.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "base/progress.h"
+#include "cache/corpus.h"
+#include "cache/embeddings.h"
+#include "cache/provenance.h"
+#include "train/checkpoint.h"
+
+typedef struct Settings {
+    const char *audio, *model, *out, *format;
+    int64_t batch;
+    double longest_seconds;
+} Settings;
+
+typedef struct Extraction {
+    const Settings *settings;
+    Corpus *corpus;
+    LoadedEncoder model;
+    Fbank *fbank; // NULL: the encoder takes waveforms
+    Tape *tape;
+    Embeddings embeddings;
+    int64_t *order; // [n] utterances by length, so that equal ones are neighbours
+    int64_t n_cut, n_repeated;
+} Extraction;
+
+// Samples that are used of an utterance: all, up to the cap.
+static int64_t used_samples(const Extraction *x, int64_t utt)
+{
+    int64_t cap = (int64_t)(x->settings->longest_seconds * CORPUS_RATE_HZ);
+    int64_t n = corpus_samples(x->corpus, utt);
+    return cap > 0 && n > cap ? cap : n;
+}
+
+// The samples that the encoder gets: those used, repeated where they are fewer than it needs.
+static int64_t input_samples(const Extraction *x, int64_t utt)
+{
+    int64_t n = used_samples(x, utt), least = x->model.encoder->min_input;
+    if (x->fbank)
+        least = fbank_samples(least);
+    return n < least ? least : n;
+}
+
+static const Extraction *sorted_extraction; // qsort has no context argument
+
+static int compare_lengths(const void *a, const void *b)
+{
+    int64_t i = *(const int64_t *)a, j = *(const int64_t *)b;
+    int64_t n = input_samples(sorted_extraction, i), m = input_samples(sorted_extraction, j);
+    return n != m ? (n > m ? 1 : -1) : (i > j) - (i < j);
+}
+
+static int read_samples(const Extraction *x, int64_t utt, float *samples, Error *error)
+{
+    int64_t n = used_samples(x, utt), wanted = input_samples(x, utt);
+    int64_t start = (corpus_samples(x->corpus, utt) - n) / 2; // the middle of a long one
+    if (n == 0)
+        return error_set(error, "%s is empty; prepare the audio again", corpus_utt(x->corpus, utt));
+    if (corpus_read(x->corpus, utt, start, n, samples, error) < 0)
+        return -1;
+    for (int64_t i = n; i < wanted; i++)
+        samples[i] = samples[i - n];
+    return 0;
+}
+
+// Embeddings of `count` utterances of one length.
+static int embed(Extraction *x, const int64_t *utts, int64_t count, Error *error)
+{
+    int64_t n = input_samples(x, utts[0]), n_frames = fbank_frames(n), dim = x->embeddings.dim;
+    int64_t row = x->fbank ? n_frames * fbank_dim(x->fbank) : n;
+    float *samples = mem_alloc((size_t)n, sizeof(float));
+    float *input = mem_try_alloc((size_t)(count * row), sizeof(float), "a batch of utterances", error);
+    int status = input ? 0 : -1;
+    for (int64_t b = 0; status == 0 && b < count; b++) {
+        float *target = input + b * row;
+        status = read_samples(x, utts[b], x->fbank ? samples : target, error);
+        if (status == 0 && x->fbank) {
+            fbank_compute(x->fbank, samples, n, NULL, target);
+            fbank_subtract_mean(target, n_frames, fbank_dim(x->fbank));
+        }
+    }
+    if (status == 0) {
+        tape_begin(x->tape, TAPE_NO_GRAD);
+        int64_t dims[3] = {count, x->fbank ? n_frames : n, x->fbank ? fbank_dim(x->fbank) : 0};
+        Tensor *in = tape_input(x->tape, x->fbank ? 3 : 2, dims, input);
+        Tensor *out = encoder_forward(x->model.encoder, x->tape, in, &(ForwardMode){.training = false});
+        for (int64_t b = 0; b < count; b++)
+            memcpy(x->embeddings.matrix + utts[b] * dim, out->data + b * dim, (size_t)dim * sizeof(float));
+    }
+    mem_free(input);
+    mem_free(samples);
+    return status;
+}
+
+static int embed_all(Extraction *x, Error *error)
+{
+    int64_t n = corpus_count(x->corpus), most = x->settings->batch;
+    Progress *progress = progress_create("utt", n);
+    int status = 0;
+    for (int64_t i = 0, count; status == 0 && i < n; i += count) {
+        count = 1;
+        while (count < most && i + count < n &&
+               input_samples(x, x->order[i + count]) == input_samples(x, x->order[i]))
+            count++;
+        status = embed(x, x->order + i, count, error);
+        if (status == 0 && interrupt_requested())
+            status = interrupt_fail(error);
+        progress_step(progress, count);
+    }
+    progress_destroy(progress);
+    return status;
+}
+
+static int open_inputs(const Settings *s, Extraction *x, Error *error)
+{
+    x->settings = s;
+    if (encoder_load(s->model, &x->model, error) < 0 || !(x->corpus = corpus_open(s->audio, error)))
+        return -1;
+    x->tape = tape_create();
+    if (x->model.encoder->input == ENCODER_FBANK) {
+        FbankOptions options = fbank_defaults();
+        options.dither = 0;
+        x->fbank = fbank_create(&options);
+    }
+    int64_t n = corpus_count(x->corpus), dim = x->model.encoder->embedding_dim;
+    x->embeddings = (Embeddings){.n = n, .dim = dim};
+    x->embeddings.matrix = mem_try_alloc((size_t)n, (size_t)dim * sizeof(float), "the embeddings", error);
+    if (!x->embeddings.matrix)
+        return -1;
+    x->embeddings.utts = mem_alloc((size_t)n, sizeof(char *));
+    x->order = mem_alloc((size_t)n, sizeof(int64_t));
+    for (int64_t i = 0; i < n; i++) {
+        x->embeddings.utts[i] = mem_strdup(corpus_utt(x->corpus, i));
+        x->order[i] = i;
+        x->n_cut += used_samples(x, i) < corpus_samples(x->corpus, i);
+        x->n_repeated += input_samples(x, i) > corpus_samples(x->corpus, i);
+    }
+    sorted_extraction = x;
+    qsort(x->order, (size_t)n, sizeof(int64_t), compare_lengths);
+    return 0;
+}
+
+static int check_finite(const Extraction *x, Error *error)
+{
+    const Embeddings *e = &x->embeddings;
+    for (int64_t i = 0; i < e->n; i++)
+        for (int64_t d = 0; d < e->dim; d++)
+            if (!(e->matrix[i * e->dim + d] - e->matrix[i * e->dim + d] == 0))
+                return error_set(error, "%s gives %s an embedding that is not finite", x->settings->model,
+                                 e->utts[i]);
+    return 0;
+}
+
+static int publish(const Program *program, const Settings *s, const Embeddings *embeddings, Error *error)
+{
+    int (*write)(const char *, const Embeddings *, Error *) = embeddings_publish_shard;
+    if (strcmp(s->format, "npy") == 0)
+        write = embeddings_publish_npy;
+    else if (strcmp(s->format, "ark") == 0)
+        write = embeddings_publish_ark;
+    if (write(s->out, embeddings, error) < 0)
+        return -1;
+    return provenance_publish(program, s->out, (const char *[]){s->audio, s->model, NULL}, error);
+}
+
+static int extract(const Program *program, const Settings *s, Extraction *x, Error *error)
+{
+    if (open_inputs(s, x, error) < 0 || embed_all(x, error) < 0 || check_finite(x, error) < 0)
+        return -1;
+    if (x->n_cut)
+        log_info("%" PRId64 " utterances longer than %g s: their middle was used", x->n_cut,
+                 s->longest_seconds);
+    if (x->n_repeated)
+        log_info("%" PRId64 " utterances shorter than the encoder needs were repeated", x->n_repeated);
+    return publish(program, s, &x->embeddings, error);
+}
+
+static void release(Extraction *x)
+{
+    embeddings_release(&x->embeddings);
+    fbank_destroy(x->fbank);
+    tape_destroy(x->tape);
+    if (x->model.encoder)
+        loaded_encoder_release(&x->model);
+    corpus_close(x->corpus);
+    mem_free(x->order);
+}
+
+int main(int argc, char **argv)
+{
+    Settings s = {.format = "shard", .batch = 16, .longest_seconds = 60};
+    const Option options[] = {
+        {"audio", OPTION_TEXT, &s.audio, 0, 0, NULL, "DIR", "audio as voxloop-prepare leaves it", true},
+        {"model", OPTION_TEXT, &s.model, 0, 0, NULL, "FILE", "checkpoint (safetensors)", true},
+        {"out", OPTION_TEXT, &s.out, 0, 0, NULL, "FILE", "the embeddings", true},
+        {"format", OPTION_CHOICE, &s.format, 0, 0, "shard|npy|ark", NULL, "of the embeddings", false},
+        {"batch", OPTION_INTEGER, &s.batch, 1, 4096, NULL, NULL, "most utterances of equal length at once",
+         false},
+        {"longest-seconds", OPTION_REAL, &s.longest_seconds, 0, 1e6, NULL, NULL,
+         "of a longer utterance the middle is used; 0: all of it", false},
+        {0}};
+    Program program = {.name = "extract",
+                       .summary = "Computes one embedding per utterance.",
+                       .usage = "[options] --audio DIR --model FILE --out FILE"};
+    program_begin(&program, options, argc, argv);
+    Error error = {0};
+    Extraction x = {0};
+    int status = extract(&program, &s, &x, &error);
+    int64_t n = x.embeddings.n, dim = x.embeddings.dim;
+    release(&x);
+    if (status < 0)
+        return program_fail(&program, &error);
+    return program_done(&program, "%" PRId64 " embeddings of %" PRId64 " dimensions", n, dim);
+}
