@@ -1,0 +1,42 @@
+// An encoder trained to tell pseudo-speakers apart: AAM-softmax over class weights ("classifier.weight").
+//
+// With a pull weight, the encoder is held near the weights that it started from (Miara et al. 2024):
+//
+//     total = L / stop(L) + pull * R / stop(R),   R = sum over tensors of ||theta - theta_start||
+//
+// so only the directions of the two gradients and `pull` matter. R counts the tensors of learning-rate group
+// 0 that were loaded, which for WavLM is all of it and not the pooling; R = 0 at the first step pulls
+// nothing.
+//
+// The batch's group 0, one view, is what the classifier sees.
+#pragma once
+#include "losses/aam_softmax.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+#include "train/train_loop.h"
+
+typedef struct ClassifierOptions {
+    const cJSON *architecture;
+    const char *start_path; // weights to start from; NULL: drawn
+    const char *freeze;     // comma-separated prefixes of parameter names; NULL or empty: none
+    int64_t n_classes;
+    const int64_t *labels; // [utterances of the corpus], -1 where the sampler never goes
+    double scale;
+    MarginSchedule margin;
+    bool easy_margin;
+    OptimizerOptions optimizer;
+    Schedule learning_rate;
+    double encoder_rate_factor; // of group 0; pooling (where it is a group of its own) and classes have 1
+    double pull, clip_norm;     // clip_norm over all gradients together; 0: none
+    CropGroup crops;
+    int64_t batch_size, seed;
+} ClassifierOptions;
+
+typedef struct ClassifierTrainer ClassifierTrainer;
+
+ClassifierTrainer *classifier_trainer_create(const ClassifierOptions *options, Error *error);
+void classifier_trainer_destroy(ClassifierTrainer *trainer);
+const Encoder *classifier_trainer_encoder(const ClassifierTrainer *trainer);
+void classifier_trainer_attach(ClassifierTrainer *trainer, TrainLoop *loop);
+int classifier_trainer_publish(const ClassifierTrainer *trainer, const char *path, const ModelInfo *info,
+                               Error *error);
