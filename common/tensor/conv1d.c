@@ -65,7 +65,7 @@ static void unpack_weight_grad(const Geometry *g, const float *packed, float *d_
 
 static void pad_group(const Geometry *g, const float *x, int64_t group, float *padded)
 {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (g->batch * g->padded * g->group_in > PARALLEL_FROM)
     for (int64_t b = 0; b < g->batch; b++) {
         float *rows = padded + b * g->padded * g->group_in;
         memset(rows, 0, (size_t)(g->padding * g->group_in) * sizeof(float));
@@ -80,7 +80,7 @@ static void pad_group(const Geometry *g, const float *x, int64_t group, float *p
 
 static void gather_rows(const Geometry *g, const float *padded, float *columns)
 {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (g->batch * g->steps * g->width > PARALLEL_FROM)
     for (int64_t r = 0; r < g->batch * g->steps; r++) {
         int64_t b = r / g->steps, t = r % g->steps;
         for (int64_t k = 0; k < g->kernel; k++)
@@ -139,7 +139,7 @@ static void input_backward(Tape *tape, const Geometry *g, const float *d_y, cons
     float *d_columns = scratch(tape, g->batch * g->steps * g->width);
     gemm(false, false, g->batch * g->steps, g->width, g->group_out, 1, d_y + group * g->group_out, g->outputs,
          packed, g->width, 0, d_columns, g->width);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (g->batch * g->steps * g->width > PARALLEL_FROM)
     for (int64_t b = 0; b < g->batch; b++)
         for (int64_t t = 0; t < g->steps; t++)
             for (int64_t k = 0; k < g->kernel; k++) {

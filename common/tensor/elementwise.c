@@ -3,9 +3,10 @@
 #include <math.h>
 
 #include "tensor/ops.h"
+#include "tensor/rows.h"
 #include "tensor/vecmath.h"
 
-enum { PARALLEL_FROM = 1 << 15, STRETCH = 1 << 13 }; // elements; STRETCH: what a thread takes at a time
+enum { STRETCH = 1 << 13 }; // elements that a thread takes at a time
 
 // --- a + b
 

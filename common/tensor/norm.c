@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tensor/ops.h"
+#include "tensor/rows.h"
 
 enum { BLOCK = 16 }; // channels that one thread sums at a time: one cache line
 
@@ -19,34 +20,47 @@ static inline float input_value(float x, bool relu_first)
     return relu_first && x < 0 ? 0 : x;
 }
 
+// Block functions are called with a constant width where a block is whole, so that its sums stay in
+// registers.
+#define BLOCK_INLINE static inline __attribute__((always_inline))
+
 // Batch mean and biased variance of a block of channels.
-static void block_statistics(const float *x, int64_t rows, int64_t cols, int64_t from, int64_t width,
-                             bool relu_first, double *mean, double *variance)
+BLOCK_INLINE void sum_moments(const float *x, int64_t rows, int64_t cols, int64_t width, bool relu_first,
+                              double *mean, double *variance)
 {
     double sums[BLOCK] = {0}, squares[BLOCK] = {0};
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < width; c++)
-            sums[c] += input_value(x[r * cols + from + c], relu_first);
+            sums[c] += input_value(x[r * cols + c], relu_first);
     for (int64_t c = 0; c < width; c++)
         mean[c] = sums[c] / (double)rows;
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < width; c++) {
-            double centred = input_value(x[r * cols + from + c], relu_first) - mean[c];
+            double centred = input_value(x[r * cols + c], relu_first) - mean[c];
             squares[c] += centred * centred;
         }
     for (int64_t c = 0; c < width; c++)
         variance[c] = squares[c] / (double)rows;
 }
 
+static void block_moments(const float *x, int64_t rows, int64_t cols, int64_t width, bool relu_first,
+                          double *mean, double *variance)
+{
+    if (width == BLOCK)
+        sum_moments(x, rows, cols, BLOCK, relu_first, mean, variance);
+    else
+        sum_moments(x, rows, cols, width, relu_first, mean, variance);
+}
+
 static void batch_statistics(const BatchNorm *norm, const Tensor *x, BatchContext *context)
 {
     int64_t rows = tensor_rows(x), cols = tensor_cols(x);
     double unbiased = rows > 1 ? (double)rows / (double)(rows - 1) : 1;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t from = 0; from < cols; from += BLOCK) {
         int64_t width = cols - from < BLOCK ? cols - from : BLOCK;
         double mean[BLOCK], variance[BLOCK];
-        block_statistics(x->data, rows, cols, from, width, context->relu_first, mean, variance);
+        block_moments(x->data + from, rows, cols, width, context->relu_first, mean, variance);
         for (int64_t c = 0; c < width; c++) {
             float *running_mean = &norm->running_mean[from + c],
                   *running_variance = &norm->running_variance[from + c];
@@ -58,47 +72,71 @@ static void batch_statistics(const BatchNorm *norm, const Tensor *x, BatchContex
     }
 }
 
+// A block of channels in backward: pointers to its first channel, rows `cols` apart.
+typedef struct BatchBlock {
+    const float *x, *d_y, *mean, *inverse_std, *weight;
+    float *d_x, *d_weight, *d_bias; // NULL: not wanted
+    int64_t rows, cols;
+    bool training, relu_first;
+} BatchBlock;
+
 // With xh = (x - mean) / std: d_x = weight / std * (d_y - mean(d_y) - xh mean(d_y xh)) (Ioffe and Szegedy
-// 2015).
+// 2015); without batch statistics the two means are absent.
+BLOCK_INLINE void batch_block_backward(const BatchBlock *b, int64_t width)
+{
+    double sums[BLOCK] = {0}, products[BLOCK] = {0};
+    for (int64_t r = 0; r < b->rows; r++)
+        for (int64_t c = 0; c < width; c++) {
+            float value = input_value(b->x[r * b->cols + c], b->relu_first), d_y = b->d_y[r * b->cols + c];
+            sums[c] += d_y;
+            products[c] += d_y * (value - b->mean[c]) * b->inverse_std[c];
+        }
+    float shift[BLOCK] = {0}, slope[BLOCK] = {0}, scale[BLOCK];
+    for (int64_t c = 0; c < width; c++) {
+        scale[c] = b->weight[c] * b->inverse_std[c];
+        if (b->d_weight)
+            b->d_weight[c] += (float)products[c];
+        if (b->d_bias)
+            b->d_bias[c] += (float)sums[c];
+        if (b->training) {
+            shift[c] = (float)(sums[c] / (double)b->rows);
+            slope[c] = (float)(products[c] / (double)b->rows) * b->inverse_std[c];
+        }
+    }
+    for (int64_t r = 0; b->d_x && r < b->rows; r++)
+#pragma omp simd
+        for (int64_t c = 0; c < width; c++) {
+            float x = b->x[r * b->cols + c], value = input_value(x, b->relu_first);
+            float grad = scale[c] * (b->d_y[r * b->cols + c] - shift[c] - (value - b->mean[c]) * slope[c]);
+            b->d_x[r * b->cols + c] += b->relu_first && !(x > 0) ? 0 : grad;
+        }
+}
+
 static void batch_norm_backward(Tape *tape, const Node *node)
 {
     Tensor *x = node->inputs[0];
     const BatchContext *context = node->context;
     int64_t rows = tensor_rows(x), cols = tensor_cols(x);
-    const float *d_y = node->output->grad, *weight = node->inputs[1]->data;
     float *d_x = tape_grad(tape, x), *d_weight = tape_grad(tape, node->inputs[1]);
     float *d_bias = tape_grad(tape, node->inputs[2]);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t from = 0; from < cols; from += BLOCK) {
-        int64_t width = cols - from < BLOCK ? cols - from : BLOCK;
-        double sums[BLOCK] = {0}, products[BLOCK] = {0};
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t c = 0; c < width; c++) {
-                float value = input_value(x->data[r * cols + from + c], context->relu_first);
-                float normal = (value - context->mean[from + c]) * context->inverse_std[from + c];
-                sums[c] += d_y[r * cols + from + c];
-                products[c] += d_y[r * cols + from + c] * normal;
-            }
-        for (int64_t c = 0; c < width; c++) {
-            if (d_weight)
-                d_weight[from + c] += (float)products[c];
-            if (d_bias)
-                d_bias[from + c] += (float)sums[c];
-        }
-        float shift[BLOCK], slope[BLOCK];
-        for (int64_t c = 0; c < width; c++) {
-            shift[c] = context->training ? (float)(sums[c] / (double)rows) : 0;
-            slope[c] = context->training ? (float)(products[c] / (double)rows) : 0;
-        }
-        for (int64_t r = 0; d_x && r < rows; r++)
-            for (int64_t c = 0; c < width; c++) {
-                int64_t at = r * cols + from + c;
-                float value = input_value(x->data[at], context->relu_first);
-                float normal = (value - context->mean[from + c]) * context->inverse_std[from + c];
-                float grad = weight[from + c] * context->inverse_std[from + c] *
-                             (d_y[at] - shift[c] - normal * slope[c]);
-                d_x[at] += context->relu_first && !(x->data[at] > 0) ? 0 : grad;
-            }
+        BatchBlock block = {x->data + from,
+                            node->output->grad + from,
+                            context->mean + from,
+                            context->inverse_std + from,
+                            node->inputs[1]->data + from,
+                            d_x ? d_x + from : NULL,
+                            d_weight ? d_weight + from : NULL,
+                            d_bias ? d_bias + from : NULL,
+                            rows,
+                            cols,
+                            context->training,
+                            context->relu_first};
+        if (cols - from >= BLOCK)
+            batch_block_backward(&block, BLOCK);
+        else
+            batch_block_backward(&block, cols - from);
     }
 }
 
@@ -123,7 +161,7 @@ Tensor *op_batch_norm(Tape *tape, Tensor *x, const BatchNorm *norm, bool trainin
         }
     }
     const float *weight = norm->weight->data, *bias = norm->bias->data;
-#pragma omp parallel for schedule(static) if (rows * cols > 32768)
+#pragma omp parallel for schedule(static) if (rows * cols > PARALLEL_FROM)
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < cols; c++)
             y->data[r * cols + c] = (input_value(x->data[r * cols + c], relu_first) - context->mean[c]) *
@@ -147,7 +185,7 @@ static void layer_norm_backward(Tape *tape, const Node *node)
     const float *d_y = node->output->grad, *weight = node->inputs[1]->data;
     float *d_x = tape_grad(tape, x), *d_weight = tape_grad(tape, node->inputs[1]);
     float *d_bias = tape_grad(tape, node->inputs[2]);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t r = 0; r < rows; r++) {
         double sum = 0, product = 0;
         for (int64_t c = 0; c < cols; c++) {
@@ -162,7 +200,7 @@ static void layer_norm_backward(Tape *tape, const Node *node)
                 context->inverse_std[r] * (d_y[r * cols + c] * weight[c] - shift - normal * slope);
         }
     }
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t from = 0; from < cols; from += BLOCK) {
         int64_t width = cols - from < BLOCK ? cols - from : BLOCK;
         double sums[BLOCK] = {0}, products[BLOCK] = {0};
@@ -190,7 +228,7 @@ Tensor *op_layer_norm(Tape *tape, Tensor *x, Tensor *weight, Tensor *bias, float
     RowContext *context = tape_scratch(tape, sizeof *context);
     context->mean = tape_scratch(tape, (size_t)rows * sizeof(float));
     context->inverse_std = tape_scratch(tape, (size_t)rows * sizeof(float));
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t r = 0; r < rows; r++) {
         const float *in = x->data + r * cols;
         double sum = 0, squares = 0;
@@ -219,7 +257,7 @@ static void instance_norm_backward(Tape *tape, const Node *node)
     const float *d_y = node->output->grad, *weight = node->inputs[1]->data;
     float *d_x = tape_grad(tape, x), *d_weight = tape_grad(tape, node->inputs[1]);
     float *d_bias = tape_grad(tape, node->inputs[2]);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t c = 0; c < cols; c++)
         for (int64_t b = 0; b < batch; b++) {
             const float *in = x->data + b * time * cols + c, *grad = d_y + b * time * cols + c;
@@ -252,11 +290,11 @@ Tensor *op_instance_norm(Tape *tape, Tensor *x, Tensor *weight, Tensor *bias, fl
     for (int64_t b = 0; b < batch; b++) {
         const float *in = x->data + b * time * cols;
         float *out = y->data + b * time * cols;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
         for (int64_t from = 0; from < cols; from += BLOCK) {
             int64_t width = cols - from < BLOCK ? cols - from : BLOCK;
             double mean[BLOCK], variance[BLOCK];
-            block_statistics(in, time, cols, from, width, false, mean, variance);
+            block_moments(in + from, time, cols, width, false, mean, variance);
             for (int64_t c = 0; c < width; c++) {
                 context->mean[b * cols + from + c] = (float)mean[c];
                 context->inverse_std[b * cols + from + c] = (float)(1 / sqrt(variance[c] + epsilon));

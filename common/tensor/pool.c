@@ -38,7 +38,7 @@ static void mean_time_backward(Tape *tape, const Node *node)
     Tensor *x = node->inputs[0];
     int64_t time = x->dim[1], cols = x->dim[2];
     float *d_x = tape_grad(tape, x), scale = 1.0f / (float)time;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t r = 0; r < x->dim[0] * time; r++)
 #pragma omp simd
         for (int64_t c = 0; c < cols; c++)
@@ -51,7 +51,7 @@ Tensor *op_mean_time(Tape *tape, Tensor *x)
 {
     int64_t time = x->dim[1], cols = x->dim[2];
     Tensor *y = tape_tensor(tape, 2, (int64_t[]){x->dim[0], cols});
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t i = 0; i < n_places(x); i++) {
         Place p = place_at(x, i);
         const float *in = rows_of(x, x->data, p);
@@ -75,7 +75,7 @@ static void mean_std_backward(Tape *tape, const Node *node)
     int64_t time = x->dim[1], cols = x->dim[2];
     float divisor = *(const float *)node->context, *d_x = tape_grad(tape, x);
     const float *y = node->output->data, *d_y = node->output->grad;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t i = 0; i < n_places(x); i++) {
         Place p = place_at(x, i);
         const float *in = rows_of(x, x->data, p);
@@ -97,7 +97,7 @@ Tensor *op_mean_std_time(Tape *tape, Tensor *x, bool unbiased, float epsilon)
     Tensor *y = tape_tensor(tape, 2, (int64_t[]){x->dim[0], 2 * cols});
     float *divisor = tape_scratch(tape, sizeof *divisor);
     *divisor = (float)(unbiased && time > 1 ? time - 1 : time);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t i = 0; i < n_places(x); i++) {
         Place p = place_at(x, i);
         const float *in = rows_of(x, x->data, p);
@@ -128,7 +128,7 @@ static void scale_channels_backward(Tape *tape, const Node *node)
     int64_t time = x->dim[1], cols = x->dim[2];
     const float *d_y = node->output->grad;
     float *d_x = tape_grad(tape, x), *d_scale = tape_grad(tape, scale);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t i = 0; i < n_places(x); i++) {
         Place p = place_at(x, i);
         const float *in = rows_of(x, x->data, p), *grad = rows_of(x, d_y, p);
@@ -153,7 +153,7 @@ Tensor *op_scale_channels(Tape *tape, Tensor *x, Tensor *scale)
     int64_t time = x->dim[1], cols = x->dim[2];
     assert(tensor_size(scale) == x->dim[0] * cols);
     Tensor *y = tape_tensor_like(tape, x);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t r = 0; r < x->dim[0] * time; r++)
         for (int64_t c = 0; c < cols; c++)
             y->data[r * cols + c] = x->data[r * cols + c] * scale->data[r / time * cols + c];
@@ -180,7 +180,7 @@ Tensor *op_add_channels(Tape *tape, Tensor *x, Tensor *shift)
     int64_t time = x->dim[1], cols = x->dim[2];
     assert(tensor_size(shift) == x->dim[0] * cols);
     Tensor *y = tape_tensor_like(tape, x);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t r = 0; r < x->dim[0] * time; r++)
         for (int64_t c = 0; c < cols; c++)
             y->data[r * cols + c] = x->data[r * cols + c] + shift->data[r / time * cols + c];
@@ -196,7 +196,7 @@ static void softmax_time_backward(Tape *tape, const Node *node)
     Tensor *x = node->inputs[0];
     int64_t time = x->dim[1], cols = x->dim[2];
     float *d_x = tape_grad(tape, x);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t i = 0; i < n_places(x); i++) {
         Place p = place_at(x, i);
         const float *y = rows_of(x, node->output->data, p), *d_y = rows_of(x, node->output->grad, p);
@@ -217,7 +217,7 @@ Tensor *op_softmax_time(Tape *tape, Tensor *x)
 {
     int64_t time = x->dim[1], cols = x->dim[2];
     Tensor *y = tape_tensor_like(tape, x);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t i = 0; i < n_places(x); i++) {
         Place p = place_at(x, i);
         const float *in = rows_of(x, x->data, p);
@@ -251,7 +251,7 @@ static void weighted_backward(Tape *tape, const Node *node)
     float floor_std = *(const float *)node->context, *d_x = tape_grad(tape, x),
           *d_w = tape_grad(tape, weights);
     const float *y = node->output->data, *d_y = node->output->grad;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t i = 0; i < n_places(x); i++) {
         Place p = place_at(x, i);
         const float *in = rows_of(x, x->data, p), *w = rows_of(x, weights->data, p);
@@ -281,7 +281,7 @@ Tensor *op_weighted_mean_std(Tape *tape, Tensor *x, Tensor *weights, float varia
     Tensor *y = tape_tensor(tape, 2, (int64_t[]){x->dim[0], 2 * cols});
     float *floor_std = tape_scratch(tape, sizeof *floor_std);
     *floor_std = sqrtf(variance_floor);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t i = 0; i < n_places(x); i++) {
         Place p = place_at(x, i);
         const float *in = rows_of(x, x->data, p), *w = rows_of(x, weights->data, p);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { PARALLEL_FROM = 1 << 15, BLOCK = 16 }; // elements; BLOCK: columns that fit two registers of doubles
+enum { BLOCK = 16 }; // columns that fit two registers of doubles
 
 void rows_fill(float *y, int64_t stride, const float *row, int64_t rows, int64_t cols)
 {

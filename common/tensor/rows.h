@@ -2,6 +2,10 @@
 #pragma once
 #include <stdint.h>
 
+// Loops over fewer elements stay on one thread: waking the others would take longer than the loop, much
+// longer where cores are shared with other programs.
+enum { PARALLEL_FROM = 1 << 15 };
+
 // y[r, :] = row, with y's rows `stride` floats apart
 void rows_fill(float *y, int64_t stride, const float *row, int64_t rows, int64_t cols);
 // to[r, :] = from[r, :], and to[r, :] += from[r, :]

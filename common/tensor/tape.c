@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "tensor/rows.h"
 
-enum { ALIGNMENT = 64, FIRST_CHUNK_BYTES = 1 << 20, PARALLEL_FROM = 1 << 16 };
+enum { ALIGNMENT = 64, FIRST_CHUNK_BYTES = 1 << 20 };
 
 typedef struct Chunk {
     char *data;

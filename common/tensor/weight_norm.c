@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "tensor/ops.h"
+#include "tensor/rows.h"
 
 typedef struct Split {
     int64_t before, size, behind;
@@ -30,7 +31,7 @@ static void weight_norm_backward(Tape *tape, const Node *node)
     Split s = context->split;
     const float *v = node->inputs[0]->data, *g = node->inputs[1]->data, *d_w = node->output->grad;
     float *d_v = tape_grad(tape, node->inputs[0]), *d_g = tape_grad(tape, node->inputs[1]);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (s.before * s.size * s.behind > PARALLEL_FROM)
     for (int64_t k = 0; k < s.size; k++) {
         double dot = 0, inverse = context->inverse_norm[k];
         for (int64_t a = 0; a < s.before; a++)
@@ -55,7 +56,7 @@ Tensor *op_weight_norm(Tape *tape, Tensor *v, Tensor *g, int dim)
     Context *context = tape_scratch(tape, sizeof *context);
     Split s = context->split = split_at(v, dim);
     context->inverse_norm = tape_scratch(tape, (size_t)s.size * sizeof(double));
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (s.before * s.size * s.behind > PARALLEL_FROM)
     for (int64_t k = 0; k < s.size; k++) {
         double squares = 0;
         for (int64_t a = 0; a < s.before; a++)

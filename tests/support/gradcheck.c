@@ -14,7 +14,7 @@
 
 #include "base/memory.h"
 
-enum { MAX_PLACES = 48 }; // elements of a leaf that are tried; all of them in smaller leaves
+enum { MAX_PLACES = 24 }; // elements of a leaf that are tried; all of them in smaller leaves
 // Steps are wide because outputs are float32; extrapolation takes away what that costs (see difference()).
 static const float STEP = 0x1p-5f;
 static const double FORWARD_TOLERANCE = 1e-5, GRADIENT_TOLERANCE = 1e-3;
