@@ -4,30 +4,32 @@
 #include <sndfile.h>
 #include <soxr.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/memory.h"
 
 enum { BLOCK_FRAMES = 16384, MAX_CHANNELS = 256 };
 
-// What has come out so far, and what decides whether it is accepted.
+// What has come out so far.
 typedef struct Sink {
-    int16_t *samples; // [n], room for `capacity`
-    int64_t n, capacity;
-    double energy; // sum of squares
+    float *samples;            // [n], room for `capacity`; full scale 1
+    int64_t n, capacity, most; // 0: as many as come
 } Sink;
 
-static void sink_write(Sink *sink, const float *block, size_t n)
+static int sink_write(Sink *sink, const float *block, size_t n, Error *error)
 {
+    if (sink->most > 0 && sink->n + (int64_t)n > sink->most)
+        return error_set(error, "too long: more than %g s; cut it into pieces",
+                         (double)sink->most / DECODE_RATE_HZ);
     if (sink->n + (int64_t)n > sink->capacity) {
         sink->capacity = 2 * sink->capacity + (int64_t)n;
-        sink->samples = mem_grow(sink->samples, (size_t)sink->capacity, sizeof(int16_t));
+        sink->samples = mem_grow(sink->samples, (size_t)sink->capacity, sizeof(float));
     }
-    for (size_t i = 0; i < n; i++) {
-        float scaled = fminf(fmaxf(block[i] * 32768.0f, -32768.0f), 32767.0f);
-        sink->samples[sink->n++] = (int16_t)lrintf(scaled);
-        sink->energy += (double)block[i] * block[i];
-    }
+    memcpy(sink->samples + sink->n, block, n * sizeof(float));
+    sink->n += (int64_t)n;
+    return 0;
 }
 
 // frames [n, channels] -> mono [n], in place at the front. False where a sample is not finite.
@@ -48,10 +50,8 @@ static bool mix_down(float *frames, int64_t n, int channels)
 static int push(soxr_t resampler, const float *mono, size_t n, float *out, size_t capacity, Sink *sink,
                 Error *error)
 {
-    if (!resampler) {
-        sink_write(sink, mono, n);
-        return 0;
-    }
+    if (!resampler)
+        return sink_write(sink, mono, n, error);
     size_t used = 0, done = 0;
     do {
         size_t step = 0;
@@ -60,7 +60,8 @@ static int push(soxr_t resampler, const float *mono, size_t n, float *out, size_
         if (failed)
             return error_set(error, "cannot be resampled: %s", failed);
         used += step;
-        sink_write(sink, out, done);
+        if (sink_write(sink, out, done, error) < 0)
+            return -1;
     } while (used < n || (!mono && done > 0));
     return 0;
 }
@@ -97,6 +98,18 @@ static int check_length(const SF_INFO *info, int64_t n_read, Error *error)
     return error_set(error, "cut off: holds %.1f s of the %.1f s that its header promises", found, promised);
 }
 
+// Root mean square around the mean: a constant is silence, too.
+static double level_db(const Sink *sink)
+{
+    double sum = 0, energy = 0;
+    for (int64_t i = 0; i < sink->n; i++) {
+        sum += sink->samples[i];
+        energy += (double)sink->samples[i] * sink->samples[i];
+    }
+    double mean = sum / (double)sink->n;
+    return 10 * log10(fmax(energy / (double)sink->n - mean * mean, 1e-30));
+}
+
 static int check_content(const Sink *sink, const DecodeLimits *limits, Error *error)
 {
     double seconds = (double)sink->n / DECODE_RATE_HZ;
@@ -104,19 +117,29 @@ static int check_content(const Sink *sink, const DecodeLimits *limits, Error *er
         return error_set(error, "empty: no samples");
     if (seconds < limits->min_seconds)
         return error_set(error, "too short: %.2f s, less than %g s", seconds, limits->min_seconds);
-    if (sink->energy == 0)
+    double level = level_db(sink);
+    if (level < -250)
         return error_set(error, "silent: every sample is zero");
-    double level_db = 10 * log10(sink->energy / (double)sink->n);
-    if (level_db < limits->silence_db)
-        return error_set(error, "silent: %.0f dB below full scale", -level_db);
+    if (level < limits->silence_db)
+        return error_set(error, "silent: %.0f dB below full scale", -level);
     return 0;
+}
+
+// Floats beyond full scale (some are in int16 units) are scaled down as a whole; clipping would ruin them.
+static int16_t *to_pcm(const Sink *sink)
+{
+    float peak = 1;
+    for (int64_t i = 0; i < sink->n; i++)
+        peak = fmaxf(peak, fabsf(sink->samples[i]));
+    int16_t *pcm = mem_alloc((size_t)sink->n, sizeof *pcm);
+    for (int64_t i = 0; i < sink->n; i++)
+        pcm[i] = (int16_t)fminf(rintf(sink->samples[i] * (32768.0f / peak)), 32767.0f);
+    return pcm;
 }
 
 static int decode_open(SNDFILE *file, const SF_INFO *info, const DecodeLimits *limits, Sink *sink,
                        Error *error)
 {
-    if (info->channels < 1 || info->channels > MAX_CHANNELS || info->samplerate < 100)
-        return error_set(error, "unreadable: %d channels at %d Hz", info->channels, info->samplerate);
     soxr_t resampler = NULL;
     if (info->samplerate != DECODE_RATE_HZ) {
         soxr_error_t failed = NULL;
@@ -132,26 +155,78 @@ static int decode_open(SNDFILE *file, const SF_INFO *info, const DecodeLimits *l
     return status == 0 ? check_content(sink, limits, error) : -1;
 }
 
+// Writers to a pipe cannot fill in the size afterwards: they leave 0 or about 2^31 or 2^32.
+static bool is_known_size(uint32_t size)
+{
+    return size > 0 && size < 0x7fff0000u;
+}
+
+// libsndfile quietly shortens a WAV or AIFF file that is cut off; the size in its first chunk still tells.
+// Some writers miscount padding and trailing chunks, hence the slack.
+static int check_container(const unsigned char head[8], int64_t n_bytes, Error *error)
+{
+    const int64_t slack = 4096;
+    const unsigned char *s = head + 4;
+    uint32_t size = 0;
+    if (memcmp(head, "RIFF", 4) == 0)
+        size = s[0] | (uint32_t)s[1] << 8 | (uint32_t)s[2] << 16 | (uint32_t)s[3] << 24;
+    else if (memcmp(head, "FORM", 4) == 0)
+        size = s[3] | (uint32_t)s[2] << 8 | (uint32_t)s[1] << 16 | (uint32_t)s[0] << 24;
+    if (!is_known_size(size) || (int64_t)size + 8 <= n_bytes + slack)
+        return 0;
+    return error_set(error, "cut off: has %lld of the %lld bytes that its header promises",
+                     (long long)n_bytes, (long long)size + 8);
+}
+
+static int check_file(const char *path, Error *error)
+{
+    struct stat status;
+    unsigned char head[8];
+    FILE *file = NULL;
+    if (stat(path, &status) != 0 || (S_ISREG(status.st_mode) && !(file = fopen(path, "rbe"))))
+        return error_set_errno(error, "unreadable");
+    if (!file)
+        return error_set(error, "unreadable: no regular file");
+    bool whole = fread(head, 1, sizeof head, file) == sizeof head;
+    fclose(file);
+    if (status.st_size == 0)
+        return error_set(error, "empty: a file of no bytes");
+    return whole ? check_container(head, status.st_size, error) : 0;
+}
+
+// libsndfile keeps the reason why it cannot open a file in a global that other threads overwrite, so it is
+// not asked: the same file must get the same reason in every run.
+static SNDFILE *open_sound(const char *path, SF_INFO *info, Error *error)
+{
+    if (check_file(path, error) < 0)
+        return NULL;
+    SNDFILE *file = sf_open(path, SFM_READ, info);
+    if (!file) {
+        error_set(error,
+                  "unreadable: damaged, or a format that libsndfile does not know (convert it to FLAC)");
+    } else if (info->channels < 1 || info->channels > MAX_CHANNELS || info->samplerate < 100) {
+        error_set(error, "unreadable: %d channels at %d Hz", info->channels, info->samplerate);
+        sf_close(file);
+        file = NULL;
+    }
+    return file;
+}
+
 int audio_decode(const char *path, const DecodeLimits *limits, int16_t **samples, int64_t *n, Error *error)
 {
     SF_INFO info = {0};
-    SNDFILE *file = sf_open(path, SFM_READ, &info);
-    if (!file) {
-        struct stat status;
-        if (stat(path, &status) == 0 && status.st_size == 0)
-            return error_set(error, "empty: a file of no bytes");
-        return error_set(error, "unreadable: %s", sf_strerror(NULL));
-    }
-    Sink sink = {0};
+    SNDFILE *file = open_sound(path, &info, error);
+    if (!file)
+        return -1;
+    Sink sink = {.most = (int64_t)(limits->max_seconds * DECODE_RATE_HZ)};
     int status = decode_open(file, &info, limits, &sink, error);
     sf_close(file);
-    if (status != 0) {
-        mem_free(sink.samples);
-        return -1;
+    if (status == 0) {
+        *samples = to_pcm(&sink);
+        *n = sink.n;
     }
-    *samples = sink.samples;
-    *n = sink.n;
-    return 0;
+    mem_free(sink.samples);
+    return status;
 }
 
 // Reads up to n_wanted frames from a random place, as mono at the file's own rate.
@@ -181,12 +256,9 @@ static int resample_whole(const float *in, int64_t n_in, int rate_hz, float *out
 int audio_read_stretch(const char *path, Rng *rng, float *samples, int64_t n, Error *error)
 {
     SF_INFO info = {0};
-    SNDFILE *file = sf_open(path, SFM_READ, &info);
-    if (!file || info.channels < 1 || info.channels > MAX_CHANNELS || info.samplerate < 100) {
-        error_set(error, "%s: unreadable: %s", path, sf_strerror(file));
-        sf_close(file);
-        return -1;
-    }
+    SNDFILE *file = open_sound(path, &info, error);
+    if (!file)
+        return error_prefix(error, "%s", path);
     float *mono = NULL;
     int64_t n_wanted = n * info.samplerate / DECODE_RATE_HZ + 1, n_done = 0;
     int64_t n_read = read_frames(file, &info, rng, n_wanted, &mono);

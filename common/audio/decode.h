@@ -9,6 +9,7 @@ enum { DECODE_RATE_HZ = 16000 };
 
 typedef struct DecodeLimits {
     double min_seconds; // shorter recordings are refused
+    double max_seconds; // so are longer ones, which bounds the memory; 0: any length
     double silence_db;  // so are those whose root mean square, against full scale, lies below this
 } DecodeLimits;
 

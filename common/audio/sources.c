@@ -45,23 +45,26 @@ static int find_in_folder(const char *folder, AudioSources *sources, Error *erro
     return 0;
 }
 
-static int compare_texts(const void *left, const void *right)
+// The utterance is the path as it stands in the list, but for slashes in front.
+static const char *utt_of(const char *line)
 {
-    return strcmp(*(char *const *)left, *(char *const *)right);
+    return line + strspn(line, "/");
 }
 
-// The utterance is the path as it stands in the list, but for slashes in front.
+static int compare_utts(const void *left, const void *right)
+{
+    return strcmp(utt_of(*(char *const *)left), utt_of(*(char *const *)right));
+}
+
 static int take_list(const char *path, char **lines, int64_t n, AudioSources *sources, Error *error)
 {
-    qsort(lines, (size_t)n, sizeof(char *), compare_texts);
+    qsort(lines, (size_t)n, sizeof(char *), compare_utts);
     sources->utts = mem_zero((size_t)n + 1, sizeof(char *));
     sources->paths = mem_zero((size_t)n + 1, sizeof(char *));
     for (int64_t i = 0; i < n; i++) {
-        const char *utt = lines[i];
-        utt += strspn(utt, "/");
-        if (i > 0 && strcmp(lines[i - 1], lines[i]) == 0)
+        if (i > 0 && compare_utts(&lines[i - 1], &lines[i]) == 0)
             return error_set(error, "%s lists %s twice", path, lines[i]);
-        sources->utts[i] = mem_strdup(utt);
+        sources->utts[i] = mem_strdup(utt_of(lines[i]));
         sources->paths[i] = mem_strdup(lines[i]);
         sources->n++;
     }

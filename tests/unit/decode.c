@@ -103,7 +103,8 @@ static void test_frequencies_above_eight_kilohertz_do_not_fold(void **state)
     int64_t n = 0;
     char *path = write_tones(48000, 1, (float[]){0.5f}, SF_FORMAT_WAV | SF_FORMAT_FLOAT, 11000);
     // What is left is only the switching on and off of the tone.
-    assert_int_equal(audio_decode(path, &(DecodeLimits){0.5, -200}, &samples, &n, &error), 0);
+    assert_int_equal(
+        audio_decode(path, &(DecodeLimits){.min_seconds = 0.5, .silence_db = -200}, &samples, &n, &error), 0);
     assert_true(level(samples, 2000, 14000) < 1e-4);
     mem_free(samples);
     unlink(path);
@@ -145,6 +146,20 @@ static void test_refusals(void **state)
     assert_refused(empty, "empty: a file of no bytes");
 }
 
+// The offset of a converter without a microphone.
+static void test_a_constant_is_silence(void **state)
+{
+    (void)state;
+    char *path = mem_printf("/tmp/voxloop-decode-XXXXXX");
+    close(mkstemp(path));
+    SF_INFO info = {.samplerate = 16000, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_PCM_16};
+    SNDFILE *file = sf_open(path, SFM_WRITE, &info);
+    for (int i = 0; i < 16000; i++)
+        sf_write_short(file, (short[]){1234}, 1);
+    sf_close(file);
+    assert_refused(path, "silent: ");
+}
+
 static void test_too_short(void **state)
 {
     (void)state;
@@ -152,10 +167,64 @@ static void test_too_short(void **state)
     int16_t *samples = NULL;
     int64_t n = 0;
     char *path = write_tones(16000, 1, (float[]){0.5f}, SF_FORMAT_WAV | SF_FORMAT_PCM_16, 440);
-    assert_int_equal(audio_decode(path, &(DecodeLimits){1.5, -70}, &samples, &n, &error), -1);
+    assert_int_equal(
+        audio_decode(path, &(DecodeLimits){.min_seconds = 1.5, .silence_db = -70}, &samples, &n, &error), -1);
     assert_non_null(strstr(error.text, "too short: 1.00 s, less than 1.5 s"));
     unlink(path);
     mem_free(path);
+}
+
+static void test_too_long(void **state)
+{
+    (void)state;
+    Error error = {0};
+    int16_t *samples = NULL;
+    int64_t n = 0;
+    char *path = write_tones(48000, 1, (float[]){0.5f}, SF_FORMAT_WAV | SF_FORMAT_PCM_16, 440);
+    assert_int_equal(
+        audio_decode(path, &(DecodeLimits){.max_seconds = 0.9, .silence_db = -70}, &samples, &n, &error), -1);
+    assert_non_null(strstr(error.text, "too long: more than 0.9 s"));
+    unlink(path);
+    mem_free(path);
+}
+
+// A recording in int16 units, as some tools write floats, must not turn into a square wave.
+static void test_beyond_full_scale_is_scaled_down(void **state)
+{
+    (void)state;
+    char *path = write_tones(16000, 1, (float[]){20000}, SF_FORMAT_WAV | SF_FORMAT_FLOAT, 440);
+    int64_t n = 0;
+    int16_t *samples = decode(path, &n);
+    assert_true(fabs(level(samples, 0, n) - 1 / sqrt(2)) < 1e-3);
+    mem_free(samples);
+}
+
+static void write_size(const char *path, uint32_t size)
+{
+    unsigned char bytes[4] = {(unsigned char)size, (unsigned char)(size >> 8), (unsigned char)(size >> 16),
+                              (unsigned char)(size >> 24)};
+    FILE *file = fopen(path, "r+b");
+    fseek(file, 4, SEEK_SET);
+    assert_int_equal(fwrite(bytes, 1, sizeof bytes, file), sizeof bytes);
+    fclose(file);
+}
+
+// libsndfile reads what is left of a WAV without a word. A size that a pipe could not fill in is no damage.
+static void test_cut_wav(void **state)
+{
+    (void)state;
+    const int format = SF_FORMAT_WAV | SF_FORMAT_PCM_16;
+    char *cut = write_tones(16000, 1, (float[]){0.5f}, format, 440);
+    assert_int_equal(truncate(cut, 22000), 0);
+    assert_refused(cut, "cut off: has 22000 of the 32044 bytes");
+    const uint32_t streamed[] = {0xffffffffu, 0x7fffffffu, 0};
+    for (size_t i = 0; i < sizeof streamed / sizeof *streamed; i++) {
+        char *path = write_tones(16000, 1, (float[]){0.5f}, format, 440);
+        write_size(path, streamed[i]);
+        int64_t n = 0;
+        mem_free(decode(path, &n));
+        assert_int_equal(n, 16000);
+    }
 }
 
 int main(void)
@@ -166,7 +235,11 @@ int main(void)
         cmocka_unit_test(test_channels_are_averaged),
         cmocka_unit_test(test_frequencies_above_eight_kilohertz_do_not_fold),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_a_constant_is_silence),
         cmocka_unit_test(test_too_short),
+        cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_beyond_full_scale_is_scaled_down),
+        cmocka_unit_test(test_cut_wav),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
