@@ -1,0 +1,305 @@
+#include "cache/corpus_writer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/files.h"
+#include "base/memory.h"
+#include "cache/corpus.h"
+#include "cache/lists.h"
+#include "cache/publish.h"
+#include "cache/shard.h"
+
+enum { WAV_HEADER_BYTES = 44 };
+
+// Rows that gather in memory until they are published.
+typedef struct Rows {
+    FILE *stream;
+    char *text;
+    size_t n_bytes;
+} Rows;
+
+struct CorpusWriter {
+    CorpusWriterOptions options;
+    ShardWriter *shard; // the present one; NULL: none is open
+    int64_t n_shards, n_sources, n_accepted, n_samples;
+    Rows utts, rejects;
+    Rows part; // since the last finished shard: "+" and a row of utts.tsv, or "-" and a row of rejects.tsv
+};
+
+static void rows_init(Rows *rows)
+{
+    rows->stream = open_memstream(&rows->text, &rows->n_bytes);
+}
+
+static void rows_release(Rows *rows)
+{
+    if (rows->stream)
+        fclose(rows->stream);
+    free(rows->text); // open_memstream()'s own
+    *rows = (Rows){0};
+}
+
+// Text up to now, valid until the next row.
+static const char *rows_text(Rows *rows)
+{
+    fflush(rows->stream);
+    return rows->text;
+}
+
+static char *in_folder(const CorpusWriter *writer, const char *name)
+{
+    return path_join(writer->options.folder, name);
+}
+
+static char *shard_name(int64_t index)
+{
+    return mem_printf("audio-%05" PRId64 ".tar.zst", index);
+}
+
+static char *shard_path(const CorpusWriter *writer, int64_t index)
+{
+    return mem_printf("%s/audio-%05" PRId64 ".tar.zst", writer->options.folder, index);
+}
+
+static char *part_path(const CorpusWriter *writer, int64_t index)
+{
+    return mem_printf("%s/.audio-%05" PRId64 ".part", writer->options.folder, index);
+}
+
+static bool remove_path(char *path)
+{
+    bool removed = unlink(path) == 0;
+    mem_free(path);
+    return removed;
+}
+
+static void remove_parts(const CorpusWriter *writer, int64_t from)
+{
+    while (remove_path(part_path(writer, from)))
+        from++;
+}
+
+// ---- an interrupted run --------------------------------------------------------------------------------
+
+static void take_row(CorpusWriter *writer, const char *line)
+{
+    fprintf(line[0] == '+' ? writer->utts.stream : writer->rejects.stream, "%s\n", line + 1);
+    if (line[0] != '+')
+        return;
+    writer->n_accepted++;
+    writer->n_samples += strtoll(strrchr(line, '\t') + 1, NULL, 10);
+}
+
+// A part: the recipe, the number of sources up to its end, and the rows. False: not of this recipe, or not
+// there.
+static bool take_part(CorpusWriter *writer)
+{
+    char *path = part_path(writer, writer->n_shards), *shard = shard_path(writer, writer->n_shards);
+    char **lines = NULL;
+    int64_t n_lines = 0;
+    bool taken = file_exists(path) && lines_load(path, &lines, &n_lines, NULL) == 0 && n_lines > 2 &&
+                 strcmp(lines[0], writer->options.recipe) == 0;
+    ShardReader *reader = taken ? shard_reader_open(shard, NULL) : NULL;
+    if (reader) {
+        writer->n_sources = strtoll(lines[1], NULL, 10);
+        writer->n_shards++;
+        for (int64_t i = 2; i < n_lines; i++)
+            take_row(writer, lines[i]);
+    }
+    shard_reader_close(reader);
+    strings_free(lines, n_lines);
+    mem_free(shard);
+    mem_free(path);
+    return reader != NULL;
+}
+
+static int publish_part(CorpusWriter *writer, Error *error)
+{
+    char *path = part_path(writer, writer->n_shards - 1),
+         *text = mem_printf("%s\n%" PRId64 "\n%s", writer->options.recipe, writer->n_sources,
+                            rows_text(&writer->part));
+    int status = publish_text(path, text, error);
+    mem_free(text);
+    mem_free(path);
+    rows_release(&writer->part);
+    rows_init(&writer->part);
+    return status;
+}
+
+// ---- writing -------------------------------------------------------------------------------------------
+
+CorpusWriter *corpus_writer_open(const CorpusWriterOptions *options, int64_t *n_done, Error *error)
+{
+    if (!folder_exists(options->folder)) {
+        error_set(error, "%s is no folder", options->folder);
+        return NULL;
+    }
+    CorpusWriter *writer = mem_zero(1, sizeof *writer);
+    writer->options = *options;
+    writer->options.folder = mem_strdup(options->folder);
+    writer->options.recipe = mem_strdup(options->recipe);
+    rows_init(&writer->utts);
+    rows_init(&writer->rejects);
+    rows_init(&writer->part);
+    fprintf(writer->utts.stream, "utt\tshard\tsamples\n");
+    fprintf(writer->rejects.stream, "path\treason\n");
+    while (take_part(writer))
+        continue;
+    remove_parts(writer, writer->n_shards);
+    *n_done = writer->n_sources;
+    return writer;
+}
+
+static void put_number(char *bytes, uint32_t value, int n_bytes)
+{
+    for (int i = 0; i < n_bytes; i++)
+        bytes[i] = (char)(value >> (8 * i));
+}
+
+// A canonical WAV: 44 bytes of header, then the samples, little-endian. The caller frees.
+static char *wav_encode(const int16_t *samples, int64_t n, size_t *n_bytes)
+{
+    uint32_t n_data = (uint32_t)(2 * n);
+    char *wav = mem_alloc(WAV_HEADER_BYTES + (size_t)n_data, 1);
+    memcpy(wav, "RIFF    WAVEfmt ", 16);
+    put_number(wav + 4, WAV_HEADER_BYTES - 8 + n_data, 4);
+    put_number(wav + 16, 16, 4); // bytes of the format chunk
+    put_number(wav + 20, 1, 2);  // PCM
+    put_number(wav + 22, 1, 2);  // channels
+    put_number(wav + 24, CORPUS_RATE_HZ, 4);
+    put_number(wav + 28, 2 * CORPUS_RATE_HZ, 4); // bytes per second
+    put_number(wav + 32, 2, 2);                  // bytes per frame
+    put_number(wav + 34, 16, 2);                 // bits per sample
+    memcpy(wav + 36, "data", 4);
+    put_number(wav + 40, n_data, 4);
+    for (int64_t i = 0; i < n; i++)
+        put_number(wav + WAV_HEADER_BYTES + 2 * i, (uint16_t)samples[i], 2);
+    *n_bytes = WAV_HEADER_BYTES + (size_t)n_data;
+    return wav;
+}
+
+static int open_shard(CorpusWriter *writer, Error *error)
+{
+    remove_path(in_folder(writer, "utts.tsv"));
+    char *path = shard_path(writer, writer->n_shards++);
+    writer->shard = shard_writer_create(path, writer->options.compression_level, error);
+    mem_free(path);
+    return writer->shard ? 0 : -1;
+}
+
+static int close_shard(CorpusWriter *writer, Error *error)
+{
+    ShardWriter *shard = writer->shard;
+    writer->shard = NULL;
+    if (!shard)
+        return 0;
+    return shard_writer_commit(shard, error) < 0 ? -1 : publish_part(writer, error);
+}
+
+static void add_utt_row(CorpusWriter *writer, const char *utt, int64_t n)
+{
+    char *shard = shard_name(writer->n_shards - 1);
+    fprintf(writer->utts.stream, "%s\t%s\t%" PRId64 "\n", utt, shard, n);
+    fprintf(writer->part.stream, "+%s\t%s\t%" PRId64 "\n", utt, shard, n);
+    mem_free(shard);
+    writer->n_accepted++;
+    writer->n_samples += n;
+}
+
+int corpus_writer_add(CorpusWriter *writer, const char *utt, const int16_t *samples, int64_t n, Error *error)
+{
+    bool full = writer->shard && shard_writer_bytes(writer->shard) >= writer->options.shard_bytes;
+    if ((full && close_shard(writer, error) < 0) || (!writer->shard && open_shard(writer, error) < 0))
+        return -1;
+    size_t n_bytes;
+    char *wav = wav_encode(samples, n, &n_bytes), *member = mem_printf("%s.wav", utt);
+    int status = shard_writer_add(writer->shard, member, wav, n_bytes, error);
+    mem_free(member);
+    mem_free(wav);
+    if (status == 0)
+        add_utt_row(writer, utt, n);
+    writer->n_sources++;
+    return status;
+}
+
+void corpus_writer_reject(CorpusWriter *writer, const char *path, const char *reason)
+{
+    char *clean = mem_strdup(path);
+    for (char *c = clean; *c; c++)
+        if ((unsigned char)*c < ' ')
+            *c = '?';
+    fprintf(writer->rejects.stream, "%s\t%s\n", clean, reason);
+    fprintf(writer->part.stream, "-%s\t%s\n", clean, reason);
+    mem_free(clean);
+    writer->n_sources++;
+}
+
+int64_t corpus_writer_accepted(const CorpusWriter *writer)
+{
+    return writer->n_accepted;
+}
+
+int64_t corpus_writer_samples(const CorpusWriter *writer)
+{
+    return writer->n_samples;
+}
+
+// ---- the end -------------------------------------------------------------------------------------------
+
+static int fail_without_utterances(CorpusWriter *writer, Error *error)
+{
+    const char *first = strchr(rows_text(&writer->rejects), '\n') + 1;
+    int path_length = (int)strcspn(first, "\t\n");
+    const char *reason = first + path_length;
+    reason += strspn(reason, "\t");
+    return error_set(error, "none of the %" PRId64 " recordings can be used; the first, %.*s: %.*s",
+                     writer->n_sources, path_length, first, (int)strcspn(reason, "\n"), reason);
+}
+
+static int publish_rows(const CorpusWriter *writer, const char *name, Rows *rows, Error *error)
+{
+    char *path = in_folder(writer, name);
+    int status = publish_text(path, rows_text(rows), error);
+    mem_free(path);
+    return status;
+}
+
+static int commit(CorpusWriter *writer, Error *error)
+{
+    if (writer->n_accepted == 0)
+        return fail_without_utterances(writer, error);
+    if (close_shard(writer, error) < 0)
+        return -1;
+    // Shards of an earlier corpus that had more of them.
+    for (int64_t surplus = writer->n_shards; remove_path(shard_path(writer, surplus)); surplus++)
+        continue;
+    if (publish_rows(writer, "rejects.tsv", &writer->rejects, error) < 0 ||
+        publish_rows(writer, "utts.tsv", &writer->utts, error) < 0)
+        return -1;
+    remove_parts(writer, 0);
+    return 0;
+}
+
+int corpus_writer_commit(CorpusWriter *writer, Error *error)
+{
+    int status = commit(writer, error);
+    corpus_writer_abandon(writer);
+    return status;
+}
+
+void corpus_writer_abandon(CorpusWriter *writer)
+{
+    if (!writer)
+        return;
+    shard_writer_abandon(writer->shard);
+    rows_release(&writer->utts);
+    rows_release(&writer->rejects);
+    rows_release(&writer->part);
+    mem_free((char *)writer->options.folder);
+    mem_free((char *)writer->options.recipe);
+    mem_free(writer);
+}

@@ -1,0 +1,38 @@
+// Writes the audio folder that cache/corpus.h reads: shards, utts.tsv, rejects.tsv.
+//
+//     CorpusWriter *writer = corpus_writer_open(&options, &n_done, error);
+//     for (i = n_done; i < n; i++)                                // sources in the C locale's order of their
+//     ids
+//         corpus_writer_add(writer, ...) or corpus_writer_reject(writer, ...);
+//     corpus_writer_commit(writer, error);                        // or corpus_writer_abandon(writer)
+//
+// utts.tsv is removed before the first shard changes and published last: a folder that has one is whole. With
+// each finished shard goes a hidden file that says which sources it covers; a later run with the same recipe
+// goes on behind the last of them and ends in the same bytes. Nothing is written before the first utterance.
+#pragma once
+#include <stdint.h>
+#include "base/error.h"
+
+typedef struct CorpusWriterOptions {
+    const char *folder;  // exists
+    const char *recipe;  // a line that stands for sources and settings: another one starts afresh
+    int64_t shard_bytes; // a new shard begins after this much audio
+    int compression_level;
+} CorpusWriterOptions;
+
+enum { CORPUS_MAX_SAMPLES = (INT32_MAX - 44) / 2 }; // what a WAV file can hold
+
+typedef struct CorpusWriter CorpusWriter;
+
+// *n_done sources of an interrupted run with this recipe are finished; start behind them. NULL on failure.
+CorpusWriter *corpus_writer_open(const CorpusWriterOptions *options, int64_t *n_done, Error *error);
+// The next source: 16 kHz mono samples [n], n <= CORPUS_MAX_SAMPLES. utt has no control characters.
+int corpus_writer_add(CorpusWriter *writer, const char *utt, const int16_t *samples, int64_t n, Error *error);
+// The next source is refused; control characters in its name become `?` in the table.
+void corpus_writer_reject(CorpusWriter *writer, const char *path, const char *reason);
+int64_t corpus_writer_accepted(const CorpusWriter *writer);
+int64_t corpus_writer_samples(const CorpusWriter *writer); // of all utterances
+// Publishes; frees in any case. Without a single utterance it fails, naming the first reject.
+int corpus_writer_commit(CorpusWriter *writer, Error *error);
+void corpus_writer_abandon(
+    CorpusWriter *writer); // frees; finished shards stay for the next run; NULL is fine
