@@ -3,9 +3,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/files.h"
@@ -26,6 +26,18 @@ static char *temporary_prefix(const char *path)
     return mem_printf(".%s.tmp-", path_name(path));
 }
 
+// A writer holds a lock on its temporary as long as it lives. Its process number would not do to tell: a
+// killed process keeps it until somebody waits for it, and another one may get it later.
+static bool is_stale(int folder, const char *name)
+{
+    int descriptor = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return false;
+    bool stale = flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+    close(descriptor);
+    return stale;
+}
+
 // Removes what a killed process left behind. Failing to is no error: the next run tries again.
 static void remove_stale(const char *folder, const char *prefix)
 {
@@ -33,13 +45,9 @@ static void remove_stale(const char *folder, const char *prefix)
     if (!entries)
         return;
     size_t length = strlen(prefix);
-    for (struct dirent *entry; (entry = readdir(entries));) {
-        if (strncmp(entry->d_name, prefix, length) != 0)
-            continue;
-        long pid = strtol(entry->d_name + length, NULL, 10);
-        if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+    for (struct dirent *entry; (entry = readdir(entries));)
+        if (strncmp(entry->d_name, prefix, length) == 0 && is_stale(dirfd(entries), entry->d_name))
             unlinkat(dirfd(entries), entry->d_name, 0);
-    }
     closedir(entries);
 }
 
@@ -71,7 +79,7 @@ PublishFile *publish_open(const char *path, Error *error)
     mem_free(folder);
     mem_free(prefix);
     file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file->descriptor >= 0)
+    if (file->descriptor >= 0 && flock(file->descriptor, LOCK_EX | LOCK_NB) == 0)
         file->stream = fopencookie(file, "wb", (cookie_io_functions_t){.write = write_all});
     if (!file->stream) {
         error_set_errno(error, "cannot write %s", path);

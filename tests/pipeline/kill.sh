@@ -19,28 +19,38 @@ run "$scratch/whole" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "the
 artefacts "$scratch/whole" >"$scratch/wanted"
 [ -s "$scratch/wanted" ] || fail "no artefacts to compare"
 
-# kill_in STAGE: starts the run in a process group of its own, waits for the stage, kills all of it.
+# kill_in STAGE MILLISECONDS: starts the run in a process group of its own, waits for the stage, and kills all
+# of the group up to so many milliseconds into it.
 kill_in() {
-    local stage=$1 delay
+    local stage=$1 delay=$((RANDOM % $2))
     setsid bash -c 'exec make -f "$0" BIN="$1" THREADS=2 iter1 PRESET=smoke WORK="$2"' \
         "$source_folder/Makefile.pipeline" "$bin" "$scratch/killed" >"$scratch/log" 2>&1 &
     local group=$!
     until pgrep -g "$group" -f "^$bin/voxloop-$stage " >/dev/null; do
-        kill -0 "$group" 2>/dev/null || { wait "$group"; return 1; }
-        sleep 0.01
+        kill -0 "$group" 2>/dev/null || {
+            wait "$group"
+            echo "$stage was over before it could be killed"
+            return 1
+        }
     done
-    delay=$(printf '0.%03d' $((RANDOM % 600)))
-    sleep "$delay"
-    kill -KILL -- "-$group" 2>/dev/null
+    sleep "$(printf '0.%03d' "$delay")"
+    kill -KILL -- "-$group" 2>/dev/null || return 1
     wait "$group" 2>/dev/null
-    echo "killed $delay s into $stage"
+    kills=$((kills + 1))
+    echo "killed $delay ms after the start of $stage: $(tail -n 1 "$scratch/log")"
 }
 
 kills=0
-for stage in demo-corpus prepare pretrain pretrain pretrain extract cluster evaluate finetune finetune extract cluster; do
-    kill_in $stage && kills=$((kills + 1))
-done
-[ "$kills" -ge 6 ] || fail "only $kills stages could be killed"
+kill_in demo-corpus 1000
+kill_in prepare 50
+for again in 1 2 3 4; do kill_in pretrain 700; done
+kill_in extract 100
+kill_in cluster 20
+kill_in evaluate 20
+for again in 1 2 3 4; do kill_in finetune 500; done
+kill_in extract 100
+kill_in cluster 20
+[ "$kills" -ge 9 ] || fail "only $kills of 15 runs could be killed"
 run "$scratch/killed" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "the run after the kills failed"; }
 artefacts "$scratch/killed" >"$scratch/found"
 diff "$scratch/wanted" "$scratch/found" >&2 || fail "artefacts differ after $kills kills (KILL_SEED=$seed)"
