@@ -7,14 +7,13 @@
 #include <string.h>
 #include <strings.h>
 
-#include <kissfft/kiss_fftr.h>
-
+#include "audio/convolve.h"
 #include "audio/decode.h"
 #include "audio/room.h"
 #include "audio/sources.h"
 #include "base/memory.h"
 
-enum { MAX_RESPONSE = DECODE_RATE_HZ, MIN_VOICES = 3, MAX_VOICES = 8 }; // a response of up to one second
+enum { MIN_VOICES = 3, MAX_VOICES = 8 };
 
 typedef enum Kind {
     KIND_REVERBERATION,
@@ -30,17 +29,12 @@ typedef struct FileClass { // files of one kind: points into the folder's source
     int64_t n;
 } FileClass;
 
-typedef struct Response { // a measured room, of unit energy
-    float *samples;
-    int64_t n;
-} Response;
-
 struct Augmenter {
     AugmentOptions options;
     AudioSources noise_files;
     FileClass noise, music, speech;
-    Response *responses;
-    int64_t n_responses;
+    AudioSources rooms; // measured responses: read when drawn, for there may be thousands
+    Convolver *convolver;
 };
 
 // ---- what there is -------------------------------------------------------------------------------------
@@ -51,6 +45,15 @@ static void class_add(FileClass *class, const char *path)
     class->paths[class->n++] = path;
 }
 
+static bool lies_in(const char *path, const char *folder)
+{
+    size_t length = strlen(folder);
+    for (const char *slash; (slash = strchr(path, '/')); path = slash + 1)
+        if ((size_t)(slash - path) == length && strncasecmp(path, folder, length) == 0)
+            return true;
+    return false;
+}
+
 // MUSAN keeps music/, speech/ and noise/ apart; files elsewhere count as noise.
 static int load_noise_folder(Augmenter *augmenter, Error *error)
 {
@@ -58,9 +61,9 @@ static int load_noise_folder(Augmenter *augmenter, Error *error)
     if (audio_sources_find(augmenter->options.noise_folder, files, error) < 0)
         return -1;
     for (int64_t i = 0; i < files->n; i++) {
-        if (strcasestr(files->utts[i], "music"))
+        if (lies_in(files->utts[i], "music"))
             class_add(&augmenter->music, files->paths[i]);
-        else if (strcasestr(files->utts[i], "speech"))
+        else if (lies_in(files->utts[i], "speech"))
             class_add(&augmenter->speech, files->paths[i]);
         else
             class_add(&augmenter->noise, files->paths[i]);
@@ -68,35 +71,15 @@ static int load_noise_folder(Augmenter *augmenter, Error *error)
     return 0;
 }
 
-static int load_response(const char *path, Response *response, Error *error)
+// The first response is read at once: a folder of something else should not wait for the training to show.
+static int load_rooms(Augmenter *augmenter, Error *error)
 {
-    const DecodeLimits anything = {.min_seconds = 0, .silence_db = -200};
-    int16_t *pcm = NULL;
-    int64_t n = 0;
-    if (audio_decode(path, &anything, &pcm, &n, error) < 0)
-        return error_prefix(error, "%s", path);
-    response->n = n < MAX_RESPONSE ? n : MAX_RESPONSE;
-    response->samples = mem_alloc((size_t)response->n, sizeof(float));
-    double energy = 1e-20;
-    for (int64_t i = 0; i < response->n; i++)
-        energy += (double)pcm[i] * pcm[i];
-    for (int64_t i = 0; i < response->n; i++)
-        response->samples[i] = (float)(pcm[i] / sqrt(energy));
-    mem_free(pcm);
-    return 0;
-}
-
-static int load_responses(Augmenter *augmenter, Error *error)
-{
-    AudioSources files = {0};
-    if (audio_sources_find(augmenter->options.rir_folder, &files, error) < 0)
-        return -1;
-    augmenter->responses = mem_zero((size_t)files.n, sizeof(Response));
-    int status = 0;
-    for (int64_t i = 0; i < files.n && status == 0; i++)
-        if ((status = load_response(files.paths[i], &augmenter->responses[i], error)) == 0)
-            augmenter->n_responses++;
-    audio_sources_release(&files);
+    float *taps = mem_alloc(CONVOLVER_MAX_TAPS, sizeof(float));
+    int64_t n_taps;
+    int status = audio_sources_find(augmenter->options.rir_folder, &augmenter->rooms, error);
+    if (status == 0)
+        status = audio_read_response(augmenter->rooms.paths[0], taps, CONVOLVER_MAX_TAPS, &n_taps, error);
+    mem_free(taps);
     return status;
 }
 
@@ -105,8 +88,9 @@ Augmenter *augmenter_create(const AugmentOptions *options, uint64_t seed, Error 
     (void)seed; // rooms and noises are drawn per crop, from the caller's stream
     Augmenter *augmenter = mem_zero(1, sizeof *augmenter);
     augmenter->options = *options;
+    augmenter->convolver = convolver_create();
     if ((options->noise_folder && load_noise_folder(augmenter, error) < 0) ||
-        (options->rir_folder && load_responses(augmenter, error) < 0)) {
+        (options->rir_folder && load_rooms(augmenter, error) < 0)) {
         augmenter_destroy(augmenter);
         return NULL;
     }
@@ -117,9 +101,8 @@ void augmenter_destroy(Augmenter *augmenter)
 {
     if (!augmenter)
         return;
-    for (int64_t i = 0; i < augmenter->n_responses; i++)
-        mem_free(augmenter->responses[i].samples);
-    mem_free(augmenter->responses);
+    convolver_destroy(augmenter->convolver);
+    audio_sources_release(&augmenter->rooms);
     mem_free(augmenter->noise.paths);
     mem_free(augmenter->music.paths);
     mem_free(augmenter->speech.paths);
@@ -128,33 +111,6 @@ void augmenter_destroy(Augmenter *augmenter)
 }
 
 // ---- reverberation -------------------------------------------------------------------------------------
-
-// x [n] <- the first n samples of x * response, by one long FFT.
-static void convolve(const Response *response, float *x, int64_t n)
-{
-    int size = kiss_fftr_next_fast_size_real((int)(n + response->n));
-    int n_bins = size / 2 + 1;
-    kiss_fftr_cfg forward = kiss_fftr_alloc(size, 0, NULL, NULL), back = kiss_fftr_alloc(size, 1, NULL, NULL);
-    float *padded = mem_zero((size_t)size, sizeof(float));
-    kiss_fft_cpx *a = mem_alloc((size_t)n_bins, sizeof *a), *b = mem_alloc((size_t)n_bins, sizeof *b);
-    memcpy(padded, x, (size_t)n * sizeof(float));
-    kiss_fftr(forward, padded, a);
-    memset(padded, 0, (size_t)size * sizeof(float));
-    memcpy(padded, response->samples, (size_t)response->n * sizeof(float));
-    kiss_fftr(forward, padded, b);
-    for (int i = 0; i < n_bins; i++) {
-        kiss_fft_cpx product = {a[i].r * b[i].r - a[i].i * b[i].i, a[i].r * b[i].i + a[i].i * b[i].r};
-        a[i] = product;
-    }
-    kiss_fftri(back, a, padded);
-    for (int64_t i = 0; i < n; i++)
-        x[i] = padded[i] / (float)size;
-    mem_free(b);
-    mem_free(a);
-    mem_free(padded);
-    kiss_fftr_free(back);
-    kiss_fftr_free(forward);
-}
 
 // A room, and the microphone in it: recordings of one speaker differ in both.
 static void synthetic_room(Rng *rng, float *x, int64_t n)
@@ -168,16 +124,30 @@ static void synthetic_room(Rng *rng, float *x, int64_t n)
     room_microphone(rng, 10, DECODE_RATE_HZ, x, n);
 }
 
-static void reverberate(const Augmenter *augmenter, Rng *rng, float *x, int64_t n)
+static int measured_room(const Augmenter *augmenter, Rng *rng, float *x, int64_t n, Error *error)
+{
+    const AudioSources *rooms = &augmenter->rooms;
+    const char *path = rooms->paths[rng_below(rng, (uint64_t)rooms->n)];
+    float *taps = mem_alloc(CONVOLVER_MAX_TAPS, sizeof(float));
+    int64_t n_taps;
+    int status = audio_read_response(path, taps, CONVOLVER_MAX_TAPS, &n_taps, error);
+    if (status == 0)
+        convolver_apply(augmenter->convolver, taps, n_taps, x, n);
+    mem_free(taps);
+    return status;
+}
+
+static int reverberate(const Augmenter *augmenter, Rng *rng, float *x, int64_t n, Error *error)
 {
     double before = root_mean_square(x, n);
-    if (augmenter->n_responses > 0)
-        convolve(&augmenter->responses[rng_below(rng, (uint64_t)augmenter->n_responses)], x, n);
-    else
+    if (augmenter->rooms.n == 0)
         synthetic_room(rng, x, n);
+    else if (measured_room(augmenter, rng, x, n, error) < 0)
+        return -1;
     float gain = (float)(before / root_mean_square(x, n));
     for (int64_t i = 0; i < n; i++)
         x[i] *= gain;
+    return 0;
 }
 
 // ---- additive noise --------------------------------------------------------------------------------------
@@ -230,10 +200,8 @@ int augmenter_apply(const Augmenter *augmenter, Rng *rng, float *samples, int64_
     if (rng_uniform(rng) >= augmenter->options.probability || n_samples < 1)
         return 0;
     Kind kind = (Kind)rng_below(rng, N_KINDS);
-    if (kind == KIND_REVERBERATION) {
-        reverberate(augmenter, rng, samples, n_samples);
-        return 0;
-    }
+    if (kind == KIND_REVERBERATION)
+        return reverberate(augmenter, rng, samples, n_samples, error);
     double level = root_mean_square(samples, n_samples); // of the speech alone, for both noises
     float *noise = mem_alloc((size_t)n_samples, sizeof(float));
     int status = 0;

@@ -229,16 +229,20 @@ int audio_decode(const char *path, const DecodeLimits *limits, int16_t **samples
     return status;
 }
 
-// Reads up to n_wanted frames from a random place, as mono at the file's own rate.
+// Reads up to n_wanted frames as mono at the file's own rate: from a random place the mean of all channels,
+// or, without a stream to draw from, from the start the first channel.
 static int64_t read_frames(SNDFILE *file, const SF_INFO *info, Rng *rng, int64_t n_wanted, float **mono)
 {
     int64_t spare = info->frames - n_wanted;
-    double place = rng_uniform(rng);
+    double place = rng ? rng_uniform(rng) : 0;
     if (spare > 0 && info->seekable)
         sf_seek(file, (sf_count_t)(place * (double)spare), SEEK_SET);
-    *mono = mem_alloc((size_t)n_wanted * (size_t)info->channels, sizeof(float));
-    int64_t n = sf_readf_float(file, *mono, n_wanted);
-    return n > 0 && mix_down(*mono, n, info->channels) ? n : 0;
+    float *frames = *mono = mem_alloc((size_t)n_wanted * (size_t)info->channels, sizeof(float));
+    int64_t n = sf_readf_float(file, frames, n_wanted);
+    if (!rng)
+        for (int64_t i = 0; i < n; i++)
+            frames[i] = frames[i * info->channels];
+    return n > 0 && mix_down(frames, n, rng ? info->channels : 1) ? n : 0;
 }
 
 static int resample_whole(const float *in, int64_t n_in, int rate_hz, float *out, int64_t n_out,
@@ -250,25 +254,48 @@ static int resample_whole(const float *in, int64_t n_in, int rate_hz, float *out
     if (failed)
         return error_set(error, "cannot be resampled: %s", failed);
     *n_done = (int64_t)done;
-    return 0;
+    return done > 0 ? 0 : error_set(error, "no usable samples");
 }
 
-int audio_read_stretch(const char *path, Rng *rng, float *samples, int64_t n, Error *error)
+// At most n samples at 16 kHz; how many in *n_done, at least one.
+static int read_part(const char *path, Rng *rng, float *samples, int64_t n, int64_t *n_done, Error *error)
 {
     SF_INFO info = {0};
     SNDFILE *file = open_sound(path, &info, error);
     if (!file)
         return error_prefix(error, "%s", path);
     float *mono = NULL;
-    int64_t n_wanted = n * info.samplerate / DECODE_RATE_HZ + 1, n_done = 0;
+    int64_t n_wanted = n * info.samplerate / DECODE_RATE_HZ + 1;
     int64_t n_read = read_frames(file, &info, rng, n_wanted, &mono);
     sf_close(file);
-    int status = n_read > 0 ? resample_whole(mono, n_read, info.samplerate, samples, n, &n_done, error)
+    int status = n_read > 0 ? resample_whole(mono, n_read, info.samplerate, samples, n, n_done, error)
                             : error_set(error, "no usable samples");
     mem_free(mono);
-    if (status < 0 || n_done == 0)
-        return error_prefix(error, "%s", path);
+    return status < 0 ? error_prefix(error, "%s", path) : 0;
+}
+
+int audio_read_stretch(const char *path, Rng *rng, float *samples, int64_t n, Error *error)
+{
+    int64_t n_done;
+    if (read_part(path, rng, samples, n, &n_done, error) < 0)
+        return -1;
     for (int64_t i = n_done; i < n; i++)
         samples[i] = samples[i - n_done];
+    return 0;
+}
+
+int audio_read_response(const char *path, float *taps, int64_t max_taps, int64_t *n_taps, Error *error)
+{
+    int64_t n;
+    if (read_part(path, NULL, taps, max_taps, &n, error) < 0)
+        return -1;
+    double energy = 0;
+    for (int64_t i = 0; i < n; i++)
+        energy += (double)taps[i] * taps[i];
+    if (energy == 0)
+        return error_set(error, "%s: a silent room response; remove it from the folder", path);
+    for (int64_t i = 0; i < n; i++)
+        taps[i] = (float)(taps[i] / sqrt(energy));
+    *n_taps = n;
     return 0;
 }

@@ -21,3 +21,7 @@ int audio_decode(const char *path, const DecodeLimits *limits, int16_t **samples
 // samples [n] from a random place of a recording that nobody checked (noise, music): mono, 16 kHz, repeated
 // from its start where it is shorter. Reads no more than it needs. Thread-safe. The error names the file.
 int audio_read_stretch(const char *path, Rng *rng, float *samples, int64_t n, Error *error);
+
+// A measured room: the start of the first channel (an average over microphones would be another room), at
+// most max_taps at 16 kHz, scaled to unit energy. Thread-safe. The error names the file.
+int audio_read_response(const char *path, float *taps, int64_t max_taps, int64_t *n_taps, Error *error);

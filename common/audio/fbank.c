@@ -6,6 +6,7 @@
 
 #include <kissfft/kiss_fftr.h>
 
+#include "audio/rough_normal.h"
 #include "base/memory.h"
 
 enum { RATE_HZ = 16000, WINDOW = 400, SHIFT = 160, FFT_SIZE = 512, N_BINS = FFT_SIZE / 2 };
@@ -122,7 +123,7 @@ static void cut_frame(const Fbank *fbank, const float *samples, Rng *rng, float 
     for (int i = 0; i < WINDOW; i++) {
         frame[i] = samples[i] * 32768.0f;
         if (dither > 0)
-            frame[i] += dither * (float)rng_normal(rng);
+            frame[i] += dither * rough_normal(rng);
         sum += frame[i];
     }
     float mean = (float)(sum / WINDOW), previous = frame[0] - mean;

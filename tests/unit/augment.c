@@ -8,16 +8,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "audio/augment.h"
+#include "audio/convolve.h"
 #include "audio/room.h"
 #include "base/files.h"
 #include "base/memory.h"
 
 enum { N = 16000 };
+
+static uint64_t seed;
 
 static void fill_tone(float *x, double hz)
 {
@@ -86,6 +91,58 @@ static void test_same_stream_same_result_and_sane_levels(void **state)
     assert_true(n_voices > 0);
     augmenter_destroy(augmenter);
 }
+
+// ---- convolution
+// --------------------------------------------------------------------------------------------
+
+static void fill(Rng *rng, float *samples, int64_t n)
+{
+    for (int64_t t = 0; t < n; t++)
+        samples[t] = (float)(0.1 * rng_normal(rng));
+}
+
+static void check_convolution(const Convolver *convolver, Rng *rng, int64_t n_taps, int64_t n)
+{
+    float *taps = mem_alloc((size_t)n_taps, sizeof *taps), *samples = mem_alloc((size_t)n, sizeof *samples),
+          *expected = mem_alloc((size_t)n, sizeof *expected);
+    fill(rng, taps, n_taps);
+    fill(rng, samples, n);
+    for (int64_t t = 0; t < n; t++) {
+        double sum = 0;
+        for (int64_t k = 0; k < n_taps && k <= t; k++)
+            sum += (double)taps[k] * samples[t - k];
+        expected[t] = (float)sum;
+    }
+    convolver_apply(convolver, taps, n_taps, samples, n);
+    double scale = root_mean_square(expected, n), worst = 0;
+    for (int64_t t = 0; t < n; t++)
+        worst = fmax(worst, fabs(samples[t] - expected[t]));
+    // A float32 transform of 2^15 points errs by about log2(2^15) roundings of 6e-8.
+    if (worst > 1e-5 * scale)
+        fail_msg("%lld taps, %lld samples: off by %g of %g", (long long)n_taps, (long long)n, worst, scale);
+    mem_free(expected);
+    mem_free(samples);
+    mem_free(taps);
+}
+
+static void test_convolution(void **state)
+{
+    (void)state;
+    Convolver *convolver = convolver_create();
+    Rng rng = rng_stream(seed, "convolution", 0, 0);
+    const int64_t sizes[][2] = {{1, 1},
+                                {1, 40000},
+                                {300, 200},
+                                {2000, 32768},
+                                {CONVOLVER_MAX_TAPS, 16769},
+                                {CONVOLVER_MAX_TAPS, 40000}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        check_convolution(convolver, &rng, sizes[i][0], sizes[i][1]);
+    convolver_destroy(convolver);
+}
+
+// ---- folders
+// -------------------------------------------------------------------------------------------------
 
 static char *make_folder(void)
 {
@@ -165,6 +222,67 @@ static void test_given_noise_is_used(void **state)
     clear(folder);
 }
 
+// |sum of x[t] exp(-i w t)|^2 over the power: how much of a sound is this tone (1 for the tone itself).
+static double tone_share(const float *samples, int64_t n, double tone_hz)
+{
+    double re = 0, im = 0;
+    for (int64_t t = 0; t < n; t++) {
+        re += samples[t] * cos(2 * M_PI * tone_hz * (double)t / 16000);
+        im += samples[t] * sin(2 * M_PI * tone_hz * (double)t / 16000);
+    }
+    return 2 * (re * re + im * im) / ((double)n * (double)n * pow(root_mean_square(samples, n), 2));
+}
+
+static char *make_below(const char *folder, const char *name)
+{
+    char *path = path_join(folder, name);
+    assert_int_equal(mkdir(path, 0777), 0);
+    return path;
+}
+
+// The three classes are tones of their own, so what was added shows its class and its level.
+static void test_classes_and_their_ratios(void **state)
+{
+    (void)state;
+    const struct {
+        const char *folder;
+        double tone_hz, low_db, high_db;
+    } classes[] = {{"noise", 1000, 0, 15}, {"Music", 2000, 5, 15}, {"speech", 3000, 13, 20}};
+    char *root = make_folder(), *folders[3], *files[3];
+    for (int c = 0; c < 3; c++) {
+        float tone[8000];
+        for (int i = 0; i < 8000; i++)
+            tone[i] = (float)sin(2 * M_PI * classes[c].tone_hz * i / 16000);
+        folders[c] = make_below(root, classes[c].folder);
+        files[c] = write_samples(folders[c], "music-and-speech.wav", tone, 8000, 16000); // the folder counts
+    }
+    Augmenter *augmenter = create((AugmentOptions){.probability = 1, .noise_folder = root});
+    float clean[N], x[N];
+    Rng rng = rng_stream(seed, "ratios", 0, 0);
+    fill(&rng, clean, N);
+    int seen[3] = {0};
+    for (uint64_t draw = 0; draw < 100; draw++) {
+        memcpy(x, clean, sizeof x);
+        apply(augmenter, draw, x);
+        for (int t = 0; t < N; t++)
+            x[t] -= clean[t];
+        double snr_db = 20 * log10(root_mean_square(clean, N) / root_mean_square(x, N));
+        for (int c = 0; c < 3; c++)
+            if (tone_share(x, N, classes[c].tone_hz) > 0.99) { // neither reverberation nor two sounds
+                assert_true(snr_db > classes[c].low_db - 0.01 && snr_db < classes[c].high_db + 0.01);
+                seen[c]++;
+            }
+    }
+    for (int c = 0; c < 3; c++)
+        assert_in_range(seen[c], 8, 40); // of 20 expected
+    augmenter_destroy(augmenter);
+    for (int c = 0; c < 3; c++) {
+        clear(files[c]);
+        clear(folders[c]);
+    }
+    clear(root);
+}
+
 static void test_bad_folders_are_named(void **state)
 {
     (void)state;
@@ -184,11 +302,15 @@ static void test_bad_folders_are_named(void **state)
 
 int main(void)
 {
+    seed = (uint64_t)time(NULL);
+    printf("seed %llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_probability_zero_changes_nothing),
         cmocka_unit_test(test_same_stream_same_result_and_sane_levels),
+        cmocka_unit_test(test_convolution),
         cmocka_unit_test(test_measured_response),
         cmocka_unit_test(test_given_noise_is_used),
+        cmocka_unit_test(test_classes_and_their_ratios),
         cmocka_unit_test(test_bad_folders_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
