@@ -21,6 +21,20 @@ expect 0 'voxloop-finetune .*--seed 7' pipeline -n iter2 DATA=audio SEED=7 WORK=
 expect 0 'iterN-STAGE' pipeline help
 expect 0 'voxloop-prepare --audio audio .*small.ini' pipeline -n iter0 DATA=audio PRESET=small
 
+# Every preset says only what the stages understand: each command of a dry run fails for its missing inputs (1),
+# not for its options (2).
+mkdir -p nothing
+for preset in "$source_folder"/pipelines/*.ini; do
+    preset=$(basename "$preset" .ini)
+    pipeline -n iter3 PRESET="$preset" DATA=audio TEST=audio WORK="$scratch/nothing" >commands
+    while read -r command; do
+        status=0
+        $command >output 2>&1 || status=$?
+        [ $status = 1 ] || { cat output >&2; fail "preset $preset: exit status $status, not 1: $command"; }
+    done <commands
+    [ "$(grep -c voxloop- commands)" -ge 20 ] || fail "preset $preset: $(cat commands)"
+done
+
 # Two runs on one WORK: the second leaves with one line, the first is not disturbed.
 mkdir -p "$work"
 (
