@@ -1,8 +1,8 @@
-// Augmentation of one crop: one of {none, reverberation, noise, music, babble, babble under music}, drawn from
-// the caller's stream. Sources are given folders or made: coloured noise, rooms of velvet noise with a
+// Augmentation of one crop: one of {none, reverberation, noise, music, babble, babble under music}, drawn
+// from the caller's stream. Sources are given folders or made: coloured noise, rooms of velvet noise with a
 // microphone (audio/room.h), babble from the training corpus itself through a callback. A noise folder is
-// MUSAN-like: folders named music and speech on the way to a file say what it is, all else is noise. Files are
-// read when they are drawn, so folders may be large.
+// MUSAN-like: folders named music and speech on the way to a file say what it is, all else is noise. Files
+// are read when they are drawn, so folders may be large.
 #pragma once
 #include <stdint.h>
 #include "base/error.h"
