@@ -20,6 +20,8 @@ typedef struct Sink {
 
 static int sink_write(Sink *sink, const float *block, size_t n, Error *error)
 {
+    if (n == 0)
+        return 0;
     if (sink->most > 0 && sink->n + (int64_t)n > sink->most)
         return error_set(error, "too long: more than %g s; cut it into pieces",
                          (double)sink->most / DECODE_RATE_HZ);
