@@ -10,19 +10,18 @@ enum { STRETCH = 1 << 13 }; // elements that a thread takes at a time
 
 // --- a + b
 
-static void add_into(float *sum, const float *x, int64_t n)
-{
-#pragma omp parallel for simd if (n > PARALLEL_FROM)
-    for (int64_t i = 0; i < n; i++)
-        sum[i] += x[i];
-}
-
 static void add_backward(Tape *tape, const Node *node)
 {
+    int64_t n = tensor_size(node->output);
+    const float *d_y = node->output->grad;
     for (int k = 0; k < 2; k++) {
-        float *d_x = tape_grad(tape, node->inputs[k]);
-        if (d_x)
-            add_into(d_x, node->output->grad, tensor_size(node->output));
+        bool fresh;
+        float *d_x = tape_grad_fresh(tape, node->inputs[k], &fresh);
+        if (!d_x)
+            continue;
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+        for (int64_t i = 0; i < n; i++)
+            grad_put(&d_x[i], d_y[i], fresh);
     }
 }
 
@@ -141,16 +140,18 @@ static inline __attribute__((always_inline)) void map(const float *x, float *y, 
         y[i] = f(x[i]);
 }
 
-static inline __attribute__((always_inline)) void
-map_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n, Slope *slope)
+static inline __attribute__((always_inline)) void map_backward(const float *x, const float *y,
+                                                               const float *d_y, float *d_x, int64_t n,
+                                                               bool fresh, Slope *slope)
 {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        d_x[i] += d_y[i] * slope(x[i], y[i]);
+        grad_put(&d_x[i], d_y[i] * slope(x[i], y[i]), fresh);
 }
 
 typedef void Range(const float *x, float *y, int64_t n);
-typedef void RangeBackward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n);
+typedef void RangeBackward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n,
+                           bool fresh);
 
 static int64_t rest_of(int64_t n, int64_t from)
 {
@@ -171,20 +172,22 @@ static Tensor *apply(Tape *tape, const Operator *op, Tensor *x, Range *range)
 static void apply_backward(Tape *tape, const Node *node, RangeBackward *range)
 {
     int64_t n = tensor_size(node->output);
-    float *d_x = tape_grad(tape, node->inputs[0]);
+    bool fresh;
+    float *d_x = tape_grad_fresh(tape, node->inputs[0], &fresh);
     const float *x = node->inputs[0]->data, *y = node->output->data, *d_y = node->output->grad;
 #pragma omp parallel for schedule(static) if (n > PARALLEL_FROM)
     for (int64_t from = 0; from < n; from += STRETCH)
-        range(x + from, y + from, d_y + from, d_x + from, rest_of(n, from));
+        range(x + from, y + from, d_y + from, d_x + from, rest_of(n, from), fresh);
 }
 
 static void relu_range(const float *x, float *y, int64_t n)
 {
     map(x, y, n, relu);
 }
-static void relu_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n)
+static void relu_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n,
+                                bool fresh)
 {
-    map_backward(x, y, d_y, d_x, n, relu_slope);
+    map_backward(x, y, d_y, d_x, n, fresh, relu_slope);
 }
 static void relu_backward(Tape *tape, const Node *node)
 {
@@ -200,9 +203,10 @@ static void gelu_range(const float *x, float *y, int64_t n)
 {
     map(x, y, n, gelu);
 }
-static void gelu_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n)
+static void gelu_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n,
+                                bool fresh)
 {
-    map_backward(x, y, d_y, d_x, n, gelu_slope);
+    map_backward(x, y, d_y, d_x, n, fresh, gelu_slope);
 }
 static void gelu_backward(Tape *tape, const Node *node)
 {
@@ -218,9 +222,10 @@ static void tanh_range(const float *x, float *y, int64_t n)
 {
     map(x, y, n, fast_tanh);
 }
-static void tanh_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n)
+static void tanh_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n,
+                                bool fresh)
 {
-    map_backward(x, y, d_y, d_x, n, tanh_slope);
+    map_backward(x, y, d_y, d_x, n, fresh, tanh_slope);
 }
 static void tanh_backward(Tape *tape, const Node *node)
 {
@@ -236,9 +241,10 @@ static void sigmoid_range(const float *x, float *y, int64_t n)
 {
     map(x, y, n, fast_sigmoid);
 }
-static void sigmoid_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n)
+static void sigmoid_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n,
+                                   bool fresh)
 {
-    map_backward(x, y, d_y, d_x, n, sigmoid_slope);
+    map_backward(x, y, d_y, d_x, n, fresh, sigmoid_slope);
 }
 static void sigmoid_backward(Tape *tape, const Node *node)
 {

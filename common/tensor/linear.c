@@ -10,12 +10,13 @@ static void linear_backward(Tape *tape, const Node *node)
     Tensor *x = node->inputs[0], *weight = node->inputs[1];
     int64_t rows = tensor_rows(x), in = tensor_cols(x), out = weight->dim[0];
     const float *d_y = node->output->grad;
-    float *d_x = tape_grad(tape, x), *d_weight = tape_grad(tape, weight);
+    bool fresh, fresh_weight;
+    float *d_x = tape_grad_fresh(tape, x, &fresh), *d_weight = tape_grad_fresh(tape, weight, &fresh_weight);
     float *d_bias = tape_grad(tape, node->inputs[2]);
     if (d_x)
-        gemm(false, false, rows, in, out, 1, d_y, out, weight->data, in, 1, d_x, in);
+        gemm(false, false, rows, in, out, 1, d_y, out, weight->data, in, fresh ? 0 : 1, d_x, in);
     if (d_weight)
-        gemm(true, false, out, in, rows, 1, d_y, out, x->data, in, 1, d_weight, in);
+        gemm(true, false, out, in, rows, 1, d_y, out, x->data, in, fresh_weight ? 0 : 1, d_weight, in);
     if (d_bias)
         rows_sum(d_bias, d_y, rows, out);
 }

@@ -77,7 +77,7 @@ typedef struct BatchBlock {
     const float *x, *d_y, *mean, *inverse_std, *weight;
     float *d_x, *d_weight, *d_bias; // NULL: not wanted
     int64_t rows, cols;
-    bool training, relu_first;
+    bool training, relu_first, fresh;
 } BatchBlock;
 
 // With xh = (x - mean) / std: d_x = weight / std * (d_y - mean(d_y) - xh mean(d_y xh)) (Ioffe and Szegedy
@@ -108,7 +108,7 @@ BLOCK_INLINE void batch_block_backward(const BatchBlock *b, int64_t width)
         for (int64_t c = 0; c < width; c++) {
             float x = b->x[r * b->cols + c], value = input_value(x, b->relu_first);
             float grad = scale[c] * (b->d_y[r * b->cols + c] - shift[c] - (value - b->mean[c]) * slope[c]);
-            b->d_x[r * b->cols + c] += b->relu_first && !(x > 0) ? 0 : grad;
+            grad_put(&b->d_x[r * b->cols + c], b->relu_first && !(x > 0) ? 0 : grad, b->fresh);
         }
 }
 
@@ -117,7 +117,8 @@ static void batch_norm_backward(Tape *tape, const Node *node)
     Tensor *x = node->inputs[0];
     const BatchContext *context = node->context;
     int64_t rows = tensor_rows(x), cols = tensor_cols(x);
-    float *d_x = tape_grad(tape, x), *d_weight = tape_grad(tape, node->inputs[1]);
+    bool fresh;
+    float *d_x = tape_grad_fresh(tape, x, &fresh), *d_weight = tape_grad(tape, node->inputs[1]);
     float *d_bias = tape_grad(tape, node->inputs[2]);
 #pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t from = 0; from < cols; from += BLOCK) {
@@ -132,7 +133,8 @@ static void batch_norm_backward(Tape *tape, const Node *node)
                             rows,
                             cols,
                             context->training,
-                            context->relu_first};
+                            context->relu_first,
+                            fresh};
         if (cols - from >= BLOCK)
             batch_block_backward(&block, BLOCK);
         else
@@ -183,7 +185,8 @@ static void layer_norm_backward(Tape *tape, const Node *node)
     const RowContext *context = node->context;
     int64_t rows = tensor_rows(x), cols = tensor_cols(x);
     const float *d_y = node->output->grad, *weight = node->inputs[1]->data;
-    float *d_x = tape_grad(tape, x), *d_weight = tape_grad(tape, node->inputs[1]);
+    bool fresh;
+    float *d_x = tape_grad_fresh(tape, x, &fresh), *d_weight = tape_grad(tape, node->inputs[1]);
     float *d_bias = tape_grad(tape, node->inputs[2]);
 #pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t r = 0; r < rows; r++) {
@@ -196,8 +199,9 @@ static void layer_norm_backward(Tape *tape, const Node *node)
         float shift = (float)(sum / (double)cols), slope = (float)(product / (double)cols);
         for (int64_t c = 0; d_x && c < cols; c++) {
             float normal = (x->data[r * cols + c] - context->mean[r]) * context->inverse_std[r];
-            d_x[r * cols + c] +=
-                context->inverse_std[r] * (d_y[r * cols + c] * weight[c] - shift - normal * slope);
+            grad_put(&d_x[r * cols + c],
+                     context->inverse_std[r] * (d_y[r * cols + c] * weight[c] - shift - normal * slope),
+                     fresh);
         }
     }
 #pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)

@@ -127,7 +127,8 @@ static void scale_channels_backward(Tape *tape, const Node *node)
     Tensor *x = node->inputs[0], *scale = node->inputs[1];
     int64_t time = x->dim[1], cols = x->dim[2];
     const float *d_y = node->output->grad;
-    float *d_x = tape_grad(tape, x), *d_scale = tape_grad(tape, scale);
+    bool fresh;
+    float *d_x = tape_grad_fresh(tape, x, &fresh), *d_scale = tape_grad(tape, scale);
 #pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t i = 0; i < n_places(x); i++) {
         Place p = place_at(x, i);
@@ -140,7 +141,7 @@ static void scale_channels_backward(Tape *tape, const Node *node)
                 sums[c] += grad[t * cols + c] * in[t * cols + c];
         for (int64_t t = 0; out && t < time; t++)
             for (int64_t c = 0; c < p.width; c++)
-                out[t * cols + c] += grad[t * cols + c] * factor[c];
+                grad_put(&out[t * cols + c], grad[t * cols + c] * factor[c], fresh);
         for (int64_t c = 0; d_scale && c < p.width; c++)
             d_scale[p.b * cols + p.from + c] += (float)sums[c];
     }
@@ -166,9 +167,10 @@ static void add_channels_backward(Tape *tape, const Node *node)
     Tensor *x = node->inputs[0];
     int64_t time = x->dim[1], cols = x->dim[2];
     const float *d_y = node->output->grad;
-    float *d_x = tape_grad(tape, x), *d_shift = tape_grad(tape, node->inputs[1]);
+    bool fresh;
+    float *d_x = tape_grad_fresh(tape, x, &fresh), *d_shift = tape_grad(tape, node->inputs[1]);
     if (d_x)
-        rows_add(d_x, cols, d_y, cols, x->dim[0] * time, cols);
+        (fresh ? rows_copy : rows_add)(d_x, cols, d_y, cols, x->dim[0] * time, cols);
     for (int64_t b = 0; d_shift && b < x->dim[0]; b++)
         rows_sum(d_shift + b * cols, d_y + b * time * cols, time, cols);
 }
@@ -195,7 +197,8 @@ static void softmax_time_backward(Tape *tape, const Node *node)
 {
     Tensor *x = node->inputs[0];
     int64_t time = x->dim[1], cols = x->dim[2];
-    float *d_x = tape_grad(tape, x);
+    bool fresh;
+    float *d_x = tape_grad_fresh(tape, x, &fresh);
 #pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t i = 0; i < n_places(x); i++) {
         Place p = place_at(x, i);
@@ -207,7 +210,7 @@ static void softmax_time_backward(Tape *tape, const Node *node)
                 dots[c] += d_y[t * cols + c] * y[t * cols + c];
         for (int64_t t = 0; t < time; t++)
             for (int64_t c = 0; c < p.width; c++)
-                out[t * cols + c] += y[t * cols + c] * (d_y[t * cols + c] - (float)dots[c]);
+                grad_put(&out[t * cols + c], y[t * cols + c] * (d_y[t * cols + c] - (float)dots[c]), fresh);
     }
 }
 
@@ -248,8 +251,9 @@ static void weighted_backward(Tape *tape, const Node *node)
 {
     Tensor *x = node->inputs[0], *weights = node->inputs[1];
     int64_t time = x->dim[1], cols = x->dim[2];
-    float floor_std = *(const float *)node->context, *d_x = tape_grad(tape, x),
-          *d_w = tape_grad(tape, weights);
+    bool fresh_x, fresh_w;
+    float floor_std = *(const float *)node->context;
+    float *d_x = tape_grad_fresh(tape, x, &fresh_x), *d_w = tape_grad_fresh(tape, weights, &fresh_w);
     const float *y = node->output->data, *d_y = node->output->grad;
 #pragma omp parallel for schedule(static) if (tensor_size(x) > PARALLEL_FROM)
     for (int64_t i = 0; i < n_places(x); i++) {
@@ -264,10 +268,11 @@ static void weighted_backward(Tape *tape, const Node *node)
                 int64_t j = t * cols + c;
                 float mean = y[at + c], d_mean = d_y[at + c];
                 if (d_x)
-                    ((float *)rows_of(x, d_x, p))[j] += w[j] * (d_mean + 2 * slope[c] * (in[j] - mean));
+                    grad_put((float *)rows_of(x, d_x, p) + j, w[j] * (d_mean + 2 * slope[c] * (in[j] - mean)),
+                             fresh_x);
                 if (d_w)
-                    ((float *)rows_of(x, d_w, p))[j] +=
-                        d_mean * in[j] + slope[c] * in[j] * (in[j] - 2 * mean);
+                    grad_put((float *)rows_of(x, d_w, p) + j,
+                             d_mean * in[j] + slope[c] * in[j] * (in[j] - 2 * mean), fresh_w);
             }
     }
 }

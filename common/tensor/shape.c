@@ -113,9 +113,10 @@ static void concat_last_backward(Tape *tape, const Node *node)
     int64_t rows = tensor_rows(node->output), cols = tensor_cols(node->output), start = 0;
     for (int k = 0; k < node->n_inputs; k++) {
         int64_t count = tensor_cols(node->inputs[k]);
-        float *d_x = tape_grad(tape, node->inputs[k]);
+        bool fresh;
+        float *d_x = tape_grad_fresh(tape, node->inputs[k], &fresh);
         if (d_x)
-            rows_add(d_x, count, node->output->grad + start, cols, rows, count);
+            (fresh ? rows_copy : rows_add)(d_x, count, node->output->grad + start, cols, rows, count);
         start += count;
     }
 }

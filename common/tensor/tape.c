@@ -152,18 +152,27 @@ void tape_record(Tape *tape, const Operator *op, Tensor *output, Tensor *const *
     tape->nodes[tape->n_nodes++] = (Node){op, output, copy, n_inputs, context};
 }
 
-float *tape_grad(Tape *tape, Tensor *x)
+float *tape_grad_fresh(Tape *tape, Tensor *x, bool *fresh)
 {
+    *fresh = false;
     if (!x || !x->needs_grad)
         return NULL;
     if (!x->grad) {
-        int64_t n = tensor_size(x);
-        float *grad = x->grad = tape_scratch(tape, (size_t)n * sizeof *grad);
-#pragma omp parallel for simd if (n > PARALLEL_FROM)
-        for (int64_t i = 0; i < n; i++)
-            grad[i] = 0;
+        x->grad = tape_scratch(tape, (size_t)tensor_size(x) * sizeof *x->grad);
+        *fresh = true;
     }
     return x->grad;
+}
+
+float *tape_grad(Tape *tape, Tensor *x)
+{
+    bool fresh;
+    float *grad = tape_grad_fresh(tape, x, &fresh);
+    int64_t n = fresh ? tensor_size(x) : 0;
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+    for (int64_t i = 0; i < n; i++)
+        grad[i] = 0;
+    return grad;
 }
 
 static void walk_back(Tape *tape)

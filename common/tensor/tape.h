@@ -64,6 +64,13 @@ void tape_record(Tape *tape, const Operator *op, Tensor *output, Tensor *const *
 
 // The buffer to add the gradient of x into: zeroed on first use; NULL when x needs none.
 float *tape_grad(Tape *tape, Tensor *x);
+// The same for operators that touch every element: the first of them gets unwritten memory and *fresh = true,
+// and must store (grad_put) where the others add. Saves a pass over large gradients.
+float *tape_grad_fresh(Tape *tape, Tensor *x, bool *fresh);
+static inline void grad_put(float *grad, float value, bool fresh)
+{
+    *grad = fresh ? value : *grad + value;
+}
 
 void tape_backward(Tape *tape, Tensor *loss);                           // loss: one element; seeds 1
 void tape_backward_from(Tape *tape, Tensor *output, const float *grad); // seeds the given gradient

@@ -1,8 +1,8 @@
 // One DINO step, ECAPA-TDNN student and teacher, as the field runs it: batch 8, 2 crops of 300 and 4 of 200
-// frames, 65 536 prototypes. Prints seconds, GFLOP/s and the share of the SGEMM peak measured in the same
-// run.
+// frames, 65 536 prototypes; forward, backward, clipping, SGD, moving average. Prints the best step's
+// seconds, GFLOP/s (of its matrix products) and share of the SGEMM peak measured in the same run.
 //
-//     bench_dino_step [channels] [prototypes] [batch]
+//     bench_dino_step [channels] [prototypes] [batch] [steps]
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,132 +13,175 @@
 #include "losses/dino.h"
 #include "models/dino_head.h"
 #include "models/encoder.h"
+#include "sgemm_peak.h"
 #include "tensor/gemm.h"
 #include "tensor/ops.h"
 #include "train/ema.h"
 #include "train/optimizer.h"
 
-enum { N_LONG = 2, N_SHORT = 4, LONG_FRAMES = 300, SHORT_FRAMES = 200, N_MELS = 80, STEPS = 4 };
+enum { N_LONG = 2, N_SHORT = 4, LONG_FRAMES = 300, SHORT_FRAMES = 200, N_MELS = 80 };
+
+typedef struct Sizes {
+    int64_t channels, n_prototypes, batch, n_steps;
+} Sizes;
 
 typedef struct Network {
     Parameters parameters;
     Encoder *encoder;
     DinoHead *head;
+    Tape *tape;
 } Network;
 
-static void network_init(Network *network, int64_t channels, int64_t n_prototypes, bool with_grads)
+typedef struct Training {
+    Sizes sizes;
+    Network student, teacher;
+    Optimizer optimizer;
+    float *long_crops, *short_crops; // [crops * batch, frames, N_MELS]
+    float *center;                   // [n_prototypes]
+} Training;
+
+static void give_up(const Error *error)
+{
+    fprintf(stderr, "bench_dino_step: %s\n", error->text);
+    exit(1);
+}
+
+static void network_init(Network *network, const Sizes *sizes, bool with_grads)
 {
     Error error = {0};
     char text[100];
-    snprintf(text, sizeof text, "{\"encoder\":\"ecapa\",\"channels\":%lld}", (long long)channels);
+    snprintf(text, sizeof text, "{\"encoder\": \"ecapa\", \"channels\": %lld}", (long long)sizes->channels);
     cJSON *architecture = cJSON_Parse(text);
     parameters_init(&network->parameters);
     network->encoder = encoder_create(architecture, &network->parameters, &error);
-    DinoHeadConfig head = {network->encoder->embedding_dim, 2048, 256, n_prototypes, false};
-    network->head = dino_head_create(&head, "head.", &network->parameters);
-    if (parameters_allocate(&network->parameters, 1, with_grads, &error) < 0) {
-        fprintf(stderr, "%s\n", error.text);
-        exit(1);
-    }
     cJSON_Delete(architecture);
+    if (!network->encoder)
+        give_up(&error);
+    DinoHeadConfig head = {network->encoder->embedding_dim, 2048, 256, sizes->n_prototypes, false};
+    network->head = dino_head_create(&head, "head.", &network->parameters);
+    if (parameters_allocate(&network->parameters, 1, with_grads, &error) < 0)
+        give_up(&error);
+    network->tape = tape_create();
 }
 
 static void network_release(Network *network)
 {
+    tape_destroy(network->tape);
     dino_head_destroy(network->head);
     encoder_destroy(network->encoder);
     parameters_release(&network->parameters);
 }
 
-static Tensor *project(Network *network, Tape *tape, Tensor **crops, int n)
+static float *random_crops(int64_t n, uint64_t stream)
 {
-    ForwardMode mode = {.training = true};
-    Tensor *embeddings[2];
-    for (int i = 0; i < n; i++)
-        embeddings[i] = encoder_forward(network->encoder, tape, crops[i], &mode);
-    return dino_head_forward(network->head, tape,
-                             n > 1 ? op_concat_first(tape, embeddings, n) : embeddings[0], true);
+    float *crops = mem_alloc((size_t)n, sizeof *crops);
+    Rng rng = rng_stream(1, "bench", stream, 0);
+    for (int64_t i = 0; i < n; i++)
+        crops[i] = (float)rng_normal(&rng);
+    return crops;
 }
 
-static double sgemm_peak(void)
+static void training_init(Training *training, Sizes sizes)
 {
-    enum { N = 2048 };
-    float *a = mem_zero((size_t)N * N, sizeof *a), *b = mem_zero((size_t)N * N, sizeof *b);
-    float *c = mem_zero((size_t)N * N, sizeof *c);
-    double best = 0;
-    for (int i = 0; i < 8; i++) {
-        double start = clock_seconds();
-        gemm(false, false, N, N, N, 1, a, N, b, N, 0, c, N);
-        double rate = 2.0 * N * N * N / (clock_seconds() - start);
-        best = rate > best ? rate : best;
-    }
-    mem_free(a);
-    mem_free(b);
-    mem_free(c);
-    return best;
+    Error error = {0};
+    *training = (Training){.sizes = sizes};
+    network_init(&training->student, &sizes, true);
+    network_init(&training->teacher, &sizes, false);
+    ema_copy(&training->teacher.parameters, &training->student.parameters);
+    OptimizerOptions options = optimizer_defaults(OPTIMIZER_SGD);
+    options.momentum = 0.9;
+    options.weight_decay = 5e-5;
+    if (optimizer_init(&training->optimizer, &options, &training->student.parameters, &error) < 0)
+        give_up(&error);
+    training->long_crops = random_crops(N_LONG * sizes.batch * LONG_FRAMES * N_MELS, 0);
+    training->short_crops = random_crops(N_SHORT * sizes.batch * SHORT_FRAMES * N_MELS, 1);
+    training->center = mem_zero((size_t)sizes.n_prototypes, sizeof(float));
+}
+
+static void training_release(Training *training)
+{
+    mem_free(training->center);
+    mem_free(training->short_crops);
+    mem_free(training->long_crops);
+    optimizer_release(&training->optimizer);
+    network_release(&training->teacher);
+    network_release(&training->student);
+}
+
+static Tensor *embed(Network *network, int64_t n_crops, int64_t n_frames, const float *crops)
+{
+    Tensor *input = tape_input(network->tape, 3, (int64_t[]){n_crops, n_frames, N_MELS}, crops);
+    return encoder_forward(network->encoder, network->tape, input, &(ForwardMode){.training = true});
+}
+
+static Tensor *teach(Training *training)
+{
+    Network *teacher = &training->teacher;
+    tape_begin(teacher->tape, TAPE_NO_GRAD);
+    Tensor *x = embed(teacher, N_LONG * training->sizes.batch, LONG_FRAMES, training->long_crops);
+    return dino_head_forward(teacher->head, teacher->tape, x, true);
+}
+
+static Tensor *learn(Training *training)
+{
+    Network *student = &training->student;
+    int64_t batch = training->sizes.batch;
+    tape_begin(student->tape, TAPE_RECORD);
+    Tensor *embeddings[2] = {embed(student, N_LONG * batch, LONG_FRAMES, training->long_crops),
+                             embed(student, N_SHORT * batch, SHORT_FRAMES, training->short_crops)};
+    Tensor *x = op_concat_first(student->tape, embeddings, 2);
+    return dino_head_forward(student->head, student->tape, x, true);
+}
+
+static double step(Training *training)
+{
+    static const DinoLoss options = {N_LONG, N_LONG + N_SHORT, 0.1, 0.04};
+    Network *student = &training->student;
+    Tensor *targets = teach(training), *logits = learn(training);
+    Tensor *loss = dino_loss(student->tape, logits, targets, training->center, &options, NULL);
+    parameters_zero_grads(&student->parameters);
+    tape_backward(student->tape, loss);
+    dino_center_update(training->center, targets, 0.9);
+    gradients_clip_each(&student->parameters, 3);
+    optimizer_step(&training->optimizer, 0.1);
+    ema_update(&training->teacher.parameters, &student->parameters, 0.996);
+    return loss->data[0];
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static void report(const Training *training, double seconds, double flop, double peak)
+{
+    const Sizes *sizes = &training->sizes;
+    printf("dino step, ECAPA %lld, batch %lld, %lld prototypes: %.2f s, %.0f GFLOP, %.0f GFLOP/s, "
+           "%.0f %% of the SGEMM peak (%.0f GFLOP/s), tapes %.0f MiB, %s\n",
+           (long long)sizes->channels, (long long)sizes->batch, (long long)sizes->n_prototypes, seconds,
+           flop / 1e9, flop / seconds / 1e9, 100 * flop / seconds / peak, peak / 1e9,
+           (double)(tape_peak_bytes(training->student.tape) + tape_peak_bytes(training->teacher.tape)) /
+               1048576,
+           threads_describe());
 }
 
 int main(int argc, char **argv)
 {
-    int64_t channels = argc > 1 ? atoll(argv[1]) : 512, n_prototypes = argc > 2 ? atoll(argv[2]) : 65536;
-    int64_t batch = argc > 3 ? atoll(argv[3]) : 8;
-    Error error = {0};
+    Sizes sizes = {argc > 1 ? atoll(argv[1]) : 512, argc > 2 ? atoll(argv[2]) : 65536,
+                   argc > 3 ? atoll(argv[3]) : 8, argc > 4 ? atoll(argv[4]) : 5};
+    Training training;
     threads_set(0);
-    Network student, teacher;
-    network_init(&student, channels, n_prototypes, true);
-    network_init(&teacher, channels, n_prototypes, false);
-    ema_copy(&teacher.parameters, &student.parameters);
-    Optimizer optimizer;
-    OptimizerOptions options = optimizer_defaults(OPTIMIZER_SGD);
-    options.momentum = 0.9;
-    options.weight_decay = 5e-5;
-    optimizer_init(&optimizer, &options, &student.parameters, &error);
-
-    int64_t n_long = N_LONG * batch * LONG_FRAMES * N_MELS, n_short = N_SHORT * batch * SHORT_FRAMES * N_MELS;
-    float *features = mem_alloc((size_t)(n_long + n_short), sizeof *features);
-    float *center = mem_zero((size_t)n_prototypes, sizeof *center);
-    Rng rng = rng_stream(1, "bench", 0, 0);
-    for (int64_t i = 0; i < n_long + n_short; i++)
-        features[i] = (float)rng_normal(&rng);
-    Tape *tape = tape_create(), *teacher_tape = tape_create();
-    DinoLoss loss_options = {N_LONG, N_LONG + N_SHORT, 0.1, 0.04};
-
+    training_init(&training, sizes);
     double peak = sgemm_peak(), best = 1e30, flop = 0;
-    for (int step = 0; step < STEPS; step++) {
-        double start = clock_seconds(), before = gemm_flop_count();
-        tape_begin(teacher_tape, TAPE_NO_GRAD);
-        Tensor *view =
-            tape_input(teacher_tape, 3, (int64_t[]){N_LONG * batch, LONG_FRAMES, N_MELS}, features);
-        Tensor *targets = project(&teacher, teacher_tape, &view, 1);
-        tape_begin(tape, TAPE_RECORD);
-        Tensor *crops[2] = {
-            tape_input(tape, 3, (int64_t[]){N_LONG * batch, LONG_FRAMES, N_MELS}, features),
-            tape_input(tape, 3, (int64_t[]){N_SHORT * batch, SHORT_FRAMES, N_MELS}, features + n_long)};
-        Tensor *logits = project(&student, tape, crops, 2);
-        Tensor *loss = dino_loss(tape, logits, targets, center, &loss_options, NULL);
-        parameters_zero_grads(&student.parameters);
-        tape_backward(tape, loss);
-        dino_center_update(center, targets, 0.9);
-        gradients_clip_each(&student.parameters, 3);
-        optimizer_step(&optimizer, 0.1);
-        ema_update(&teacher.parameters, &student.parameters, 0.996);
+    for (int64_t i = 0; i < sizes.n_steps; i++) {
+        double start = clock_seconds(), before = gemm_flop_count(), loss = step(&training);
         double seconds = clock_seconds() - start;
         flop = gemm_flop_count() - before;
         best = seconds < best ? seconds : best;
-        printf("dino step %d: %.2f s, loss %.4f\n", step, seconds, loss->data[0]);
+        peak = larger(peak, sgemm_peak());
+        printf("dino step %lld: %.2f s, loss %.4f\n", (long long)i, seconds, loss);
     }
-    printf(
-        "dino step, ECAPA %lld, batch %lld, %lld prototypes: %.2f s, %.0f GFLOP/s, %.0f %% of the SGEMM peak "
-        "(%.0f GFLOP/s), tape %.0f MiB, %s\n",
-        (long long)channels, (long long)batch, (long long)n_prototypes, best, flop / best / 1e9,
-        100 * flop / best / peak, peak / 1e9, (double)tape_peak_bytes(tape) / 1048576, threads_describe());
-
-    tape_destroy(tape);
-    tape_destroy(teacher_tape);
-    mem_free(center);
-    mem_free(features);
-    optimizer_release(&optimizer);
-    network_release(&student);
-    network_release(&teacher);
+    report(&training, best, flop, peak);
+    training_release(&training);
     return 0;
 }
