@@ -5,23 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "cache/embeddings.h"
+#include "cache/label_shard.h"
 #include "cache/lists.h"
-#include "cache/npy.h"
 #include "cache/provenance.h"
-#include "cache/publish.h"
-#include "cache/shard.h"
 #include "cluster/agglomerate.h"
 #include "cluster/choose_clusters.h"
 #include "cluster/kmeans.h"
 #include "cluster/quality.h"
 #include "cluster/stable_labels.h"
 #include "cluster/whiten.h"
+#include "report/cluster_summary.h"
 #include "score/cosine.h"
 
 // Below this many utterances agglomeration starts from the utterances themselves; above, from one centroid
@@ -30,7 +27,6 @@
 // direction for six utterances at most.
 enum { UTTS_PER_DIRECTION = 6, FEWEST_DIRECTIONS = 4 };
 enum { SMALL_CORPUS = 20000, UTTS_PER_CENTROID = 7, MOST_CENTROIDS = 50000, SILHOUETTE_ROWS = 20000 };
-enum { COMPRESSION = 3 };
 
 typedef struct Settings {
     const char *embeddings, *list, *out, *report, *clusters, *linkage, *previous, *truth;
@@ -225,43 +221,17 @@ static int build_and_cut(const Settings *settings, Clustering *c, Error *error)
 
 // --- the previous round and the truth
 
-static int load_previous(const char *path, LabelList *list, Error *error)
-{
-    ShardReader *reader = shard_reader_open(path, error);
-    if (!reader)
-        return -1;
-    char *text;
-    size_t n_bytes;
-    int status = shard_reader_load(reader, "utt2spk", &text, &n_bytes, error);
-    shard_reader_close(reader);
-    if (status < 0)
-        return -1;
-    status = labels_parse(path, text, list, error);
-    mem_free(text);
-    return status;
-}
-
-// The number in "c00012"; -1 for names that are not ours.
-static int64_t number_of_name(const char *name)
-{
-    char *end;
-    if (name[0] != 'c' || name[1] < '0' || name[1] > '9')
-        return -1;
-    long long number = strtoll(name + 1, &end, 10);
-    return *end ? -1 : number;
-}
-
 static int number_clusters(const Settings *settings, Clustering *c, Error *error)
 {
     LabelList list = {0};
-    if (settings->previous && load_previous(settings->previous, &list, error) < 0)
+    if (settings->previous && label_shard_load(settings->previous, &list, error) < 0)
         return -1;
     int64_t n = c->embeddings.n, n_shared = 0;
     int64_t *previous = mem_alloc((size_t)n, sizeof(int64_t));
     int64_t *before = mem_alloc((size_t)n, sizeof(int64_t)), *now = mem_alloc((size_t)n, sizeof(int64_t));
     int64_t *used = mem_alloc((size_t)list.n_labels + 1, sizeof(int64_t));
     for (int64_t k = 0; k < list.n_labels; k++)
-        used[k] = number_of_name(list.names[k]);
+        used[k] = label_shard_number(list.names[k]);
     for (int64_t i = 0; i < n; i++) {
         int64_t at = list.n ? labels_find(&list, c->embeddings.utts[i]) : -1;
         previous[i] = at < 0 ? -1 : used[list.labels[at]];
@@ -305,38 +275,36 @@ static int load_truth(const char *path, const Embeddings *e, int64_t *classes, E
 
 // --- outputs
 
-static int add_matrix(ShardWriter *writer, const char *name, const float *matrix, int64_t rows, int64_t cols,
-                      Error *error)
+static int compare_ids(const void *a, const void *b, void *ids)
 {
-    char *data;
-    size_t n_bytes;
-    if (npy_encode(matrix, rows, cols, &data, &n_bytes, error) < 0)
-        return -1;
-    int status = shard_writer_add(writer, name, data, n_bytes, error);
-    mem_free(data);
-    return status;
+    const int64_t *all = ids;
+    int64_t x = all[*(const int64_t *)a], y = all[*(const int64_t *)b];
+    return (x > y) - (x < y);
 }
 
 // Mean of each cluster over the rows as clustered (whitened where they were), of length 1, by cluster number.
-static int add_centroids(ShardWriter *writer, const Clustering *c, const int64_t *order, Error *error)
+static float *cluster_means(const Clustering *c)
 {
     const Embeddings *e = &c->embeddings;
     float *means = mem_zero((size_t)c->n_clusters, (size_t)e->dim * sizeof(float));
+    int64_t *order = mem_alloc((size_t)c->n_clusters, sizeof(int64_t)); // clusters by number
     int64_t *row_of = mem_alloc((size_t)c->n_clusters, sizeof(int64_t));
+    for (int64_t k = 0; k < c->n_clusters; k++)
+        order[k] = k;
+    qsort_r(order, (size_t)c->n_clusters, sizeof(int64_t), compare_ids, c->ids);
     for (int64_t r = 0; r < c->n_clusters; r++)
         row_of[order[r]] = r;
     for (int64_t i = 0; i < e->n; i++)
         for (int64_t d = 0; d < e->dim; d++)
             means[row_of[c->labels[i]] * e->dim + d] += e->matrix[i * e->dim + d];
     rows_normalise(means, c->n_clusters, e->dim); // a cluster whose mean is exactly zero keeps it
-    int status = add_matrix(writer, "centroids.npy", means, c->n_clusters, e->dim, error);
     mem_free(row_of);
-    mem_free(means);
-    return status;
+    mem_free(order);
+    return means;
 }
 
 // scipy's rows [n_points - 1, 4] as float32: node numbers are exact below 2^24, far above MOST_CENTROIDS.
-static int add_merges(ShardWriter *writer, const Dendrogram *dendrogram, Error *error)
+static float *merge_rows(const Dendrogram *dendrogram)
 {
     int64_t n = dendrogram->n_points - 1;
     float *rows = mem_alloc((size_t)n + 1, 4 * sizeof(float));
@@ -345,149 +313,41 @@ static int add_merges(ShardWriter *writer, const Dendrogram *dendrogram, Error *
         float row[4] = {(float)merge->first, (float)merge->second, (float)merge->height, (float)merge->size};
         memcpy(rows + 4 * m, row, sizeof row);
     }
-    int status = add_matrix(writer, "merges.npy", rows, n, 4, error);
-    mem_free(rows);
-    return status;
-}
-
-static int add_utt2spk(ShardWriter *writer, const Clustering *c, Error *error)
-{
-    char *text = NULL;
-    size_t length;
-    FILE *out = open_memstream(&text, &length);
-    if (!out)
-        return error_set_errno(error, "utt2spk");
-    for (int64_t i = 0; i < c->embeddings.n; i++)
-        fprintf(out, "%s c%05lld\n", c->embeddings.utts[i], (long long)c->ids[c->labels[i]]);
-    fclose(out);
-    int status = shard_writer_add(writer, "utt2spk", text, length, error);
-    free(text);
-    return status;
-}
-
-static const int64_t *ids_in_order; // qsort has no context argument
-
-static int compare_ids(const void *a, const void *b)
-{
-    int64_t x = ids_in_order[*(const int64_t *)a], y = ids_in_order[*(const int64_t *)b];
-    return (x > y) - (x < y);
+    return rows;
 }
 
 static int publish_labels(const char *path, const Clustering *c, Error *error)
 {
-    ShardWriter *writer = shard_writer_create(path, COMPRESSION, error);
-    if (!writer)
-        return -1;
-    int64_t *order = mem_alloc((size_t)c->n_clusters, sizeof(int64_t)); // clusters by number
-    for (int64_t k = 0; k < c->n_clusters; k++)
-        order[k] = k;
-    ids_in_order = c->ids;
-    qsort(order, (size_t)c->n_clusters, sizeof(int64_t), compare_ids);
-    int status = add_utt2spk(writer, c, error);
-    if (status == 0)
-        status = add_centroids(writer, c, order, error);
-    if (status == 0)
-        status = add_merges(writer, &c->dendrogram, error);
-    mem_free(order);
-    if (status < 0) {
-        shard_writer_abandon(writer);
-        return -1;
-    }
-    return shard_writer_commit(writer, error);
-}
-
-static void add_number(cJSON *json, const char *key, double value)
-{
-    if (isfinite(value))
-        cJSON_AddNumberToObject(json, key, value);
-    else
-        cJSON_AddNullToObject(json, key);
-}
-
-static void add_sweep(cJSON *json, const Sweep *sweep)
-{
-    if (sweep->n_rows == 0)
-        return;
-    cJSON_AddStringToObject(json, "reason", sweep->reason);
-    cJSON *rows = cJSON_AddArrayToObject(json, "sweep");
-    for (int64_t i = 0; i < sweep->n_rows; i++) {
-        const SweepRow *row = &sweep->rows[i];
-        cJSON *item = cJSON_CreateObject();
-        add_number(item, "clusters", (double)row->n_clusters);
-        add_number(item, "silhouette", row->silhouette);
-        add_number(item, "singletons", (double)row->singletons);
-        add_number(item, "smallest", (double)row->smallest);
-        add_number(item, "median", (double)row->median);
-        add_number(item, "largest", (double)row->largest);
-        add_number(item, "height", row->height);
-        add_number(item, "gap", row->gap);
-        cJSON_AddBoolToObject(item, "chosen", row->chosen);
-        cJSON_AddItemToArray(rows, item);
-    }
-}
-
-static int compare_int64(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-// "sizes": [[utterances in a cluster, clusters of this size], ...]. sizes is sorted on return.
-static void add_histogram(cJSON *json, int64_t *sizes, int64_t n)
-{
-    cJSON *histogram = cJSON_AddArrayToObject(json, "sizes");
-    qsort(sizes, (size_t)n, sizeof(int64_t), compare_int64);
-    for (int64_t start = 0, end; start < n; start = end) {
-        for (end = start; end < n && sizes[end] == sizes[start];)
-            end++;
-        double pair[2] = {(double)sizes[start], (double)(end - start)};
-        cJSON_AddItemToArray(histogram, cJSON_CreateDoubleArray(pair, 2));
-    }
-}
-
-static void add_truth(cJSON *json, const Agreement *truth)
-{
-    add_number(json, "purity", truth->purity);
-    add_number(json, "nmi", truth->nmi);
-    add_number(json, "ari", truth->ari);
-    add_number(json, "v_measure", truth->v_measure);
-    add_number(json, "pairwise_f1", truth->pair_f1);
-    log_info("truth: purity %.4f, NMI %.4f, ARI %.4f, V-measure %.4f, pairwise F1 %.4f", truth->purity,
-             truth->nmi, truth->ari, truth->v_measure, truth->pair_f1);
-}
-
-static int publish_report(const Settings *settings, const Clustering *c, Error *error)
-{
-    double silhouette;
     const Embeddings *e = &c->embeddings;
-    if (silhouette_measure(e->matrix, e->n, e->dim, c->labels, c->n_clusters, SILHOUETTE_ROWS, &silhouette,
-                           error) < 0)
-        return -1;
-    int64_t *sizes = mem_alloc((size_t)c->n_clusters, sizeof(int64_t));
-    cluster_sizes(c->labels, e->n, c->n_clusters, sizes);
-    int64_t singletons = count_singletons(sizes, c->n_clusters);
-    cJSON *json = cJSON_CreateObject();
-    add_number(json, "clusters", (double)c->n_clusters);
-    add_number(json, "singletons", (double)singletons);
-    add_number(json, "silhouette", silhouette);
-    add_number(json, "agreement_nmi", c->agreement_nmi);
-    add_number(json, "agreement_ari", c->agreement_ari);
-    add_number(json, "utterances", (double)e->n);
-    add_number(json, "points", (double)c->n_points);
-    cJSON_AddStringToObject(json, "linkage", settings->linkage);
-    if (c->has_truth)
-        add_truth(json, &c->truth);
-    add_sweep(json, &c->sweep);
-    add_histogram(json, sizes, c->n_clusters);
-    log_info("clusters: %lld, sizes %lld to %lld (median %lld), %lld singletons, silhouette %.4f (cosine)",
-             (long long)c->n_clusters, (long long)sizes[0], (long long)sizes[c->n_clusters - 1],
-             (long long)sizes[c->n_clusters / 2], (long long)singletons, silhouette);
-    char *text = cJSON_Print(json);
-    int status = publish_text(settings->report, text, error);
-    cJSON_free(text);
-    cJSON_Delete(json);
-    mem_free(sizes);
+    int64_t *ids = mem_alloc((size_t)e->n, sizeof(int64_t));
+    for (int64_t i = 0; i < e->n; i++)
+        ids[i] = c->ids[c->labels[i]];
+    float *means = cluster_means(c), *merges = merge_rows(&c->dendrogram);
+    LabelShard labels = {e->utts,       ids,    e->n,   means,
+                         c->n_clusters, e->dim, merges, c->dendrogram.n_points - 1};
+    int status = label_shard_publish(path, &labels, error);
+    mem_free(merges);
+    mem_free(means);
+    mem_free(ids);
     return status;
+}
+
+static int publish_summary(const Settings *settings, const Clustering *c, Error *error)
+{
+    const Embeddings *e = &c->embeddings;
+    ClusterSummary summary = {.n_utts = e->n,
+                              .n_points = c->n_points,
+                              .n_clusters = c->n_clusters,
+                              .labels = c->labels,
+                              .linkage = settings->linkage,
+                              .agreement_nmi = c->agreement_nmi,
+                              .agreement_ari = c->agreement_ari,
+                              .truth = c->has_truth ? &c->truth : NULL,
+                              .sweep = &c->sweep};
+    if (silhouette_measure(e->matrix, e->n, e->dim, c->labels, c->n_clusters, SILHOUETTE_ROWS,
+                           &summary.silhouette, error) < 0)
+        return -1;
+    return cluster_summary_publish(settings->report, &summary, error);
 }
 
 // --- the stage
@@ -520,7 +380,7 @@ static int run(const Program *program, const Settings *s, Clustering *c, Error *
             agreement_measure(classes, c->labels, c->embeddings.n, &c->truth);
         status = publish_labels(s->out, c, error) < 0 ||
                          provenance_publish(program, s->out, inputs, error) < 0 ||
-                         publish_report(s, c, error) < 0
+                         publish_summary(s, c, error) < 0
                      ? -1
                      : 0;
     } else {

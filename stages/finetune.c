@@ -9,9 +9,9 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "cache/corpus.h"
+#include "cache/label_shard.h"
 #include "cache/lists.h"
 #include "cache/provenance.h"
-#include "cache/shard.h"
 #include "train/architecture.h"
 #include "train/classifier_trainer.h"
 #include "train/train_loop.h"
@@ -61,14 +61,7 @@ static int load_labels(const char *path, LabelList *list, Error *error)
     const char *form, *ending = strrchr(path, '.');
     if (!ending || strcmp(ending, ".zst") != 0)
         return labels_load(path, NULL, 0, list, &form, error);
-    ShardReader *reader = shard_reader_open(path, error);
-    char *text = NULL;
-    int status = reader ? shard_reader_load(reader, "utt2spk", &text, NULL, error) : -1;
-    shard_reader_close(reader);
-    if (status == 0)
-        status = labels_parse(path, text, list, error);
-    mem_free(text);
-    return status;
+    return label_shard_load(path, list, error);
 }
 
 // Classes are numbered by first appearance in the corpus, so that none is without utterances.

@@ -5,29 +5,14 @@
 
 #include "base/files.h"
 #include "base/memory.h"
-#include "cache/shard.h"
+#include "cache/label_shard.h"
 #include "cluster/quality.h"
-
-static int labels_from_shard(const char *path, LabelList *labels, Error *error)
-{
-    ShardReader *shard = shard_reader_open(path, error);
-    if (!shard)
-        return -1;
-    char *text = NULL;
-    size_t n_bytes;
-    int status = shard_reader_load(shard, "utt2spk", &text, &n_bytes, error);
-    if (status == 0)
-        status = labels_parse(path, text, labels, error);
-    mem_free(text);
-    shard_reader_close(shard);
-    return status;
-}
 
 int round_labels(const Round *round, LabelList *labels, Error *error)
 {
     *labels = (LabelList){0};
     char *path = path_join(round->folder, "labels.tar.zst");
-    int status = file_exists(path) ? labels_from_shard(path, labels, error) : 0;
+    int status = file_exists(path) ? label_shard_load(path, labels, error) : 0;
     mem_free(path);
     return status;
 }
