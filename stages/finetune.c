@@ -85,9 +85,7 @@ static int assign_labels(const char *path, Finetuning *f, Error *error)
         f->labels[i] = *c;
         n_labelled++;
     }
-    log_info("%lld of %lld utterances have labels, %lld pseudo-speakers; %lld labels are of utterances that "
-             "the audio lacks",
-             (long long)n_labelled, (long long)n, (long long)f->n_classes, (long long)(list.n - n_labelled));
+    int64_t n_strangers = list.n - n_labelled;
     mem_free(class_of);
     labels_release(&list);
     if (f->n_classes < 2)
@@ -95,6 +93,9 @@ static int assign_labels(const char *path, Finetuning *f, Error *error)
                          "%s gives %lld pseudo-speakers to the utterances of the audio; training needs at "
                          "least 2",
                          path, (long long)f->n_classes);
+    log_info("%lld of %lld utterances have labels, %lld pseudo-speakers; %lld labels are of utterances that "
+             "the audio lacks",
+             (long long)n_labelled, (long long)n, (long long)f->n_classes, (long long)n_strangers);
     return 0;
 }
 

@@ -1,0 +1,88 @@
+#!/bin/bash
+# voxloop-pretrain, -extract and -finetune on a few made recordings: SIGKILL and SIGTERM, then the same command,
+# end with the bytes of an undisturbed run; one clear line for what cannot be trained on.
+source "$(dirname "$0")/../support/shell.sh"
+cd "$scratch" || exit 1
+
+# 12 recordings of 1.5 s, three of each pitch.
+mkdir recordings
+perl -e '
+    srand(5);
+    for my $i (0 .. 11) {
+        my $hz = 100 + 40 * int($i / 3);
+        my @x = map { my $t = $_ / 16000; int(6000 * sin(6.2832 * $hz * $t) + 3000 * sin(12.566 * $hz * $t) + rand(400)) } 1 .. 24000;
+        open my $out, ">:raw", sprintf("recordings/s%d-u%d.wav", $i / 3, $i % 3) or die;
+        print $out "RIFF", pack("V", 36 + 48000), "WAVEfmt ", pack("VvvVVvv", 16, 1, 1, 16000, 32000, 2, 16), "data", pack("V", 48000), pack("s<*", @x);
+    }'
+"$bin/voxloop-prepare" --quiet --audio recordings --out audio || fail "prepare failed"
+sed 1d audio/utts.tsv | cut -f 1 | awk '{split($1, part, "-"); print $1, part[1]}' >utt2spk
+small=channels=16,embed_dim=8,pre_pool_channels=16,astp_bottleneck_dim=4,se_bottleneck_dim=4
+
+pretrain() {
+    "$bin/voxloop-pretrain" --audio audio --architecture $small --steps 40 --batch 4 --long-frames 60 --short-frames 40 \
+        --prototypes 32 --hidden 16 --bottleneck 8 --log-every 10 --checkpoint-every 1 --threads 2 "$@"
+}
+finetune() {
+    "$bin/voxloop-finetune" --audio audio --labels utt2spk --architecture $small --steps 40 --batch 4 --frames 60 \
+        --log-every 10 --checkpoint-every 1 --threads 2 "$@"
+}
+extract() { "$bin/voxloop-extract" --quiet --audio audio "$@"; }
+
+# interrupted SIGNAL STAGE: starts STAGE with --out broken/STAGE.safetensors, signals it after its first checkpoint.
+interrupted() {
+    local signal=$1 stage=$2
+    $stage --out "broken/$stage.safetensors" >/dev/null 2>log &
+    local shell=$! tries=0
+    until [ -f "broken/$stage.safetensors.resume" ] || [ $((tries += 1)) -gt 1000 ]; do sleep 0.01; done
+    kill "-$signal" $(pgrep -P $shell) # the program, a child of the function's shell
+    wait $shell
+}
+
+for stage in pretrain finetune; do
+    $stage --out "whole/$stage.safetensors" >/dev/null 2>log || { cat log >&2; fail "$stage failed"; }
+    [ ! -e "whole/$stage.safetensors.resume" ] || fail "$stage leaves its resume file"
+    [ "$(grep -cE '^step [0-9]+ loss [0-9.]+ grad [0-9.]+ lr [0-9.e-]+ utt/s [0-9.]+ data_wait [0-9]+%' "whole/$stage.log")" = 4 ] ||
+        fail "$stage.log: $(cat "whole/$stage.log")"
+    for signal in KILL TERM; do
+        interrupted $signal $stage
+        if [ -e "broken/$stage.safetensors" ]; then
+            echo "$stage was done before SIG$signal" >&2
+        else
+            $stage --out "broken/$stage.safetensors" >/dev/null 2>log || { cat log >&2; fail "$stage did not go on"; }
+            grep -q "goes on after step" log || fail "$stage after SIG$signal started afresh"
+        fi
+        cmp "whole/$stage.safetensors" "broken/$stage.safetensors" || fail "$stage after SIG$signal gave other bytes"
+        rm "broken/$stage.safetensors"
+    done
+done
+
+# An embedding depends on its own audio alone, not on the batch.
+extract --model whole/finetune.safetensors --out a.tar.zst || fail "extract failed"
+extract --model whole/finetune.safetensors --out b.tar.zst --batch 1 || fail "extract --batch 1 failed"
+cmp <(tar --zstd -xOf a.tar.zst embeddings.npy) <(tar --zstd -xOf b.tar.zst embeddings.npy) || fail "embeddings depend on the batch"
+[ "$(tar --zstd -xOf a.tar.zst utts.txt)" = "$(cut -d ' ' -f 1 utt2spk)" ] || fail "utts.txt: $(tar --zstd -xOf a.tar.zst utts.txt)"
+extract --model whole/pretrain.safetensors --out c.npy --format npy || fail "extract --format npy failed"
+extract --model whole/pretrain.safetensors --out c.ark --format ark && [ -s c.scp ] || fail "extract --format ark failed"
+
+# Bad input: one line says so, and nothing is written.
+refuses() {
+    expect "$@"
+    [ "$(grep -c 'voxloop-.*: ' "$scratch/output")" = 1 ] || fail "not one line: $(cat "$scratch/output")"
+    [ ! -e bad/model.safetensors ] || fail "a model was written: $*"
+}
+out="--out bad/model.safetensors"
+refuses 1 "nowhere holds no utts.tsv" pretrain $out --audio nowhere
+refuses 1 "unknown|not known" pretrain $out --architecture chanels=16
+refuses 2 "batch" pretrain $out --batch 1
+refuses 1 "cannot open missing|missing" finetune $out --labels missing
+sed 's/^/other-/' utt2spk >strangers
+refuses 1 "0 pseudo-speakers" finetune $out --labels strangers
+refuses 1 "not a whole safetensors file|safetensors" finetune $out --init utt2spk
+refuses 1 "no parameter's name starts with nothing" finetune $out --freeze nothing
+cp whole/finetune.safetensors flipped.safetensors
+printf '\x55' | dd of=flipped.safetensors bs=1 seek=20000 conv=notrunc status=none
+expect_one_line 1 "flipped.safetensors" extract --model flipped.safetensors --out bad.tar.zst
+head -c 5000 whole/finetune.safetensors >cut.safetensors
+expect_one_line 1 "cut.safetensors" extract --model cut.safetensors --out bad.tar.zst
+[ ! -e bad.tar.zst ] || fail "embeddings were written"
+echo "training: fine"
