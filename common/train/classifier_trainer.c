@@ -207,6 +207,9 @@ void classifier_trainer_attach(ClassifierTrainer *t, TrainLoop *loop)
     const Parameters *p = &t->parameters;
     loop->trainer = t;
     loop->step = classifier_step;
+    loop->batches.input = t->encoder->input;
+    loop->batches.n_groups = 1;
+    loop->batches.groups[0] = t->options.crops;
     const StateItem items[] = {
         {"values", SAFE_F32, p->n_values, p->values},
         {"buffers", SAFE_F32, p->n_buffers, p->buffers},

@@ -37,6 +37,7 @@ typedef struct ClassifierTrainer ClassifierTrainer;
 ClassifierTrainer *classifier_trainer_create(const ClassifierOptions *options, Error *error);
 void classifier_trainer_destroy(ClassifierTrainer *trainer);
 const Encoder *classifier_trainer_encoder(const ClassifierTrainer *trainer);
+// Fills in the loop's trainer, step, state, crops and input form.
 void classifier_trainer_attach(ClassifierTrainer *trainer, TrainLoop *loop);
 int classifier_trainer_publish(const ClassifierTrainer *trainer, const char *path, const ModelInfo *info,
                                Error *error);

@@ -2,8 +2,8 @@
 #include "train/dino_trainer.h"
 
 #include <math.h>
+#include <string.h>
 
-#include "audio/fbank.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "tensor/ops.h"
@@ -80,14 +80,9 @@ void dino_trainer_destroy(DinoTrainer *t)
     mem_free(t);
 }
 
-EncoderInput dino_trainer_input(const DinoTrainer *t)
+const Encoder *dino_trainer_encoder(const DinoTrainer *t)
 {
-    return t->student.encoder->input;
-}
-
-int64_t dino_trainer_min_input(const DinoTrainer *t)
-{
-    return t->student.encoder->min_input;
+    return t->student.encoder;
 }
 
 // --- a step
@@ -179,6 +174,9 @@ void dino_trainer_attach(DinoTrainer *t, TrainLoop *loop)
     Parameters *student = &t->student.parameters, *teacher = &t->teacher.parameters;
     loop->trainer = t;
     loop->step = dino_step;
+    loop->batches.input = t->student.encoder->input;
+    loop->batches.n_groups = t->options.groups[1].n_views > 0 ? 2 : 1;
+    memcpy(loop->batches.groups, t->options.groups, sizeof t->options.groups);
     const StateItem items[] = {
         {"student.values", SAFE_F32, student->n_values, student->values},
         {"student.buffers", SAFE_F32, student->n_buffers, student->buffers},

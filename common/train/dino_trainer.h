@@ -27,8 +27,7 @@ typedef struct DinoTrainer DinoTrainer;
 
 DinoTrainer *dino_trainer_create(const DinoOptions *options, Error *error);
 void dino_trainer_destroy(DinoTrainer *trainer);
-EncoderInput dino_trainer_input(const DinoTrainer *trainer);
-int64_t dino_trainer_min_input(const DinoTrainer *trainer); // of its encoder
-// Fills loop->trainer, step and state.
+const Encoder *dino_trainer_encoder(const DinoTrainer *trainer);
+// Fills in the loop's trainer, step, state, crops and input form.
 void dino_trainer_attach(DinoTrainer *trainer, TrainLoop *loop);
 int dino_trainer_publish(const DinoTrainer *trainer, const char *path, const ModelInfo *info, Error *error);

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/digest.h"
 #include "base/files.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -189,21 +188,4 @@ void train_loop_finish(const TrainLoop *loop)
     char *path = mem_printf("%s.resume", loop->model_path);
     unlink(path);
     mem_free(path);
-}
-
-void recipe_digest(const char *options_json, const char *const *without, const char *const *texts,
-                   char hex[17])
-{
-    cJSON *options = cJSON_Parse(options_json);
-    for (; *without; without++)
-        cJSON_DeleteItemFromObjectCaseSensitive(options, *without);
-    char *text = cJSON_PrintUnformatted(options);
-    Digest *digest = digest_create();
-    digest_add(digest, text, strlen(text));
-    digest_add(digest, VOXLOOP_VERSION, sizeof VOXLOOP_VERSION);
-    for (; *texts; texts++)
-        digest_add(digest, *texts, strlen(*texts) + 1);
-    digest_finish(digest, hex);
-    cJSON_free(text);
-    cJSON_Delete(options);
 }

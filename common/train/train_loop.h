@@ -45,8 +45,3 @@ typedef struct TrainLoop {
 // Returns 0 when all steps are done; -1 on failure or interrupt (after saving the state).
 int train_loop_run(TrainLoop *loop, Error *error);
 void train_loop_finish(const TrainLoop *loop); // after publishing the model: the resume file goes
-
-// Digest of what decides a model's bits: the options (less those named in `without`, NULL-terminated: paths,
-// logging), and further texts such as digests of inputs. hex is the result.
-void recipe_digest(const char *options_json, const char *const *without, const char *const *texts,
-                   char hex[17]);

@@ -1,0 +1,158 @@
+#include "train/settings.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "audio/fbank.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+TrainSettings train_settings_defaults(void)
+{
+    return (TrainSettings){.encoder = "ecapa",
+                           .optimizer = "sgd",
+                           .epochs = 15,
+                           .batch = 32,
+                           .augment = 0.8,
+                           .learning_rate = 0.1,
+                           .final_learning_rate = 1e-5,
+                           .warmup = 0.1,
+                           .momentum = 0.9,
+                           .weight_decay = 1e-4,
+                           .log_every = 10,
+                           .checkpoint_minutes = 5,
+                           .loaders = 1};
+}
+
+static int64_t count_rows(const Option *table)
+{
+    int64_t n = 0;
+    while (table[n].name)
+        n++;
+    return n;
+}
+
+Option *train_options(TrainSettings *s, const Option *own)
+{
+    const Option shared[] = {
+        {"Length and batches", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
+        {"epochs", OPTION_REAL, &s->epochs, 0.001, 1e6, NULL, NULL, "times through the utterances", false},
+        {"steps", OPTION_INTEGER, &s->steps, 0, 1e12, NULL, NULL, "steps instead of epochs; 0: by epochs",
+         false},
+        {"batch", OPTION_INTEGER, &s->batch, 2, 65536, NULL, NULL, "utterances of a step", false},
+        {"augment", OPTION_REAL, &s->augment, 0, 1, NULL, NULL, "share of crops that are augmented", false},
+        {"noise", OPTION_TEXT, &s->noise, 0, 0, NULL, "DIR", "noise recordings (default: made ones)", false},
+        {"rir", OPTION_TEXT, &s->rir, 0, 0, NULL, "DIR", "room responses (default: made ones)", false},
+        {"Optimisation", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
+        {"optimizer", OPTION_CHOICE, &s->optimizer, 0, 0, "sgd|adamw", NULL, "kind of optimiser", false},
+        {"learning-rate", OPTION_REAL, &s->learning_rate, 1e-9, 1e3, NULL, NULL, "after the warm-up", false},
+        {"final-learning-rate", OPTION_REAL, &s->final_learning_rate, 0, 1e3, NULL, NULL,
+         "where a cosine ends", false},
+        {"warmup", OPTION_REAL, &s->warmup, 0, 0.99, NULL, NULL, "share of the steps", false},
+        {"momentum", OPTION_REAL, &s->momentum, 0, 0.9999, NULL, NULL, "of SGD", false},
+        {"weight-decay", OPTION_REAL, &s->weight_decay, 0, 10, NULL, NULL, "on matrices only", false},
+        {"clip", OPTION_REAL, &s->clip, 0, 1e9, NULL, NULL, "largest gradient norm; 0: any", false},
+        {"Running", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
+        {"log-every", OPTION_INTEGER, &s->log_every, 1, 1e9, NULL, NULL, "steps between lines of the log",
+         false},
+        {"checkpoint-every", OPTION_INTEGER, &s->checkpoint_every, 0, 1e9, NULL, NULL,
+         "steps between checkpoints; 0: by time only", false},
+        {"checkpoint-minutes", OPTION_REAL, &s->checkpoint_minutes, 0, 1e6, NULL, NULL,
+         "minutes between checkpoints; 0: by steps only", false},
+        {"loaders", OPTION_INTEGER, &s->loaders, 1, 64, NULL, NULL, "threads that prepare batches", false},
+        {0}};
+    int64_t n = count_rows(own);
+    Option *table = mem_alloc((size_t)n + sizeof shared / sizeof shared[0], sizeof *table);
+    memcpy(table, own, (size_t)n * sizeof *table);
+    memcpy(table + n, shared, sizeof shared);
+    return table;
+}
+
+int64_t train_steps(const TrainSettings *s, double steps_per_epoch)
+{
+    return s->steps > 0 ? s->steps : (int64_t)ceil(s->epochs * steps_per_epoch);
+}
+
+OptimizerOptions train_optimizer(const TrainSettings *s)
+{
+    OptimizerOptions options =
+        optimizer_defaults(strcmp(s->optimizer, "sgd") == 0 ? OPTIMIZER_SGD : OPTIMIZER_ADAMW);
+    options.momentum = s->momentum;
+    options.weight_decay = s->weight_decay;
+    return options;
+}
+
+Schedule train_cosine(const TrainSettings *s, int64_t n_steps)
+{
+    int64_t warmup = (int64_t)llround(s->warmup * (double)n_steps);
+    return (Schedule){.kind = SCHEDULE_COSINE,
+                      .peak = s->learning_rate,
+                      .end = s->final_learning_rate,
+                      .length = n_steps - warmup,
+                      .warmup_steps = warmup,
+                      .warmup_start = s->learning_rate / (double)(warmup + 1)}; // no step at a rate of 0
+}
+
+int train_augmenter(const TrainSettings *s, Corpus *corpus, int64_t seed, Augmenter **augmenter, Error *error)
+{
+    AugmentOptions options = {.probability = s->augment,
+                              .noise_folder = s->noise,
+                              .rir_folder = s->rir,
+                              .babble = corpus_babble,
+                              .babble_context = corpus};
+    *augmenter = NULL;
+    if (s->augment > 0 && !(*augmenter = augmenter_create(&options, (uint64_t)seed, error)))
+        return -1;
+    return 0;
+}
+
+void train_recipe(const Program *program, const char *const *inputs, char recipe[17])
+{
+    static const char *const NOT_IN_RECIPE[] = {
+        "audio", "out", "labels", "init", "log-every", "checkpoint-every", "checkpoint-minutes", "loaders"};
+    char *json = program_options_json(program);
+    cJSON *options = cJSON_Parse(json);
+    for (size_t i = 0; i < sizeof NOT_IN_RECIPE / sizeof NOT_IN_RECIPE[0]; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(options, NOT_IN_RECIPE[i]);
+    char *text = cJSON_PrintUnformatted(options);
+    Digest *digest = digest_create();
+    digest_add(digest, program->name, strlen(program->name) + 1);
+    digest_add(digest, text, strlen(text));
+    digest_add(digest, VOXLOOP_VERSION, sizeof VOXLOOP_VERSION);
+    for (; *inputs; inputs++)
+        digest_add(digest, *inputs, strlen(*inputs) + 1);
+    digest_finish(digest, recipe);
+    cJSON_free(text);
+    cJSON_Delete(options);
+    mem_free(json);
+}
+
+TrainLoop train_loop_from(const TrainSettings *s, const Program *program, const char *recipe, int64_t n_steps,
+                          const Corpus *corpus, Sampler *sampler, const Augmenter *augmenter)
+{
+    log_info("%lld steps of %lld utterances (%.1f epochs)", (long long)n_steps, (long long)s->batch,
+             (double)n_steps / sampler_steps_per_epoch(sampler));
+    return (TrainLoop){.stage = program->name,
+                       .model_path = s->out,
+                       .recipe = recipe,
+                       .n_steps = n_steps,
+                       .log_every = s->log_every,
+                       .checkpoint_every = s->checkpoint_every,
+                       .checkpoint_minutes = s->checkpoint_minutes,
+                       .batches = {.corpus = corpus,
+                                   .sampler = sampler,
+                                   .seed = (uint64_t)program->seed,
+                                   .augmenter = augmenter,
+                                   .batch_size = s->batch,
+                                   .n_loaders = (int)s->loaders}};
+}
+
+int train_check_crop(const Encoder *encoder, int64_t n_frames, Error *error)
+{
+    bool is_fbank = encoder->input == ENCODER_FBANK;
+    if ((is_fbank ? n_frames : fbank_samples(n_frames)) >= encoder->min_input)
+        return 0;
+    return error_set(error, "crops of %lld frames are too short for the encoder, which needs %lld %s",
+                     (long long)n_frames, (long long)encoder->min_input, is_fbank ? "frames" : "samples");
+}

@@ -1,0 +1,38 @@
+// What every training stage lets its user choose, and what it makes of it: one table of options, one place
+// for their defaults. A stage adds the options of its objective.
+//
+//     TrainSettings s = train_settings_defaults();
+//     Option *options = train_options(&s, own);      // own rows first; mem_free() it after parsing
+#pragma once
+#include "base/options.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+#include "train/train_loop.h"
+
+typedef struct TrainSettings {
+    const char *audio, *out, *encoder, *architecture, *noise, *rir, *optimizer;
+    double epochs, augment;
+    int64_t steps, batch;
+    double learning_rate, final_learning_rate, warmup, momentum, weight_decay, clip;
+    int64_t log_every, checkpoint_every, loaders;
+    double checkpoint_minutes;
+} TrainSettings;
+
+TrainSettings train_settings_defaults(void);
+Option *train_options(TrainSettings *settings, const Option *own);
+
+int64_t train_steps(const TrainSettings *settings, double steps_per_epoch);
+OptimizerOptions train_optimizer(const TrainSettings *settings);
+Schedule train_cosine(const TrainSettings *settings, int64_t n_steps); // with the warm-up
+// *augmenter is NULL where nothing is to be augmented; babble comes from the corpus.
+int train_augmenter(const TrainSettings *settings, Corpus *corpus, int64_t seed, Augmenter **augmenter,
+                    Error *error);
+// Digest of all that decides the weights: the options but for paths, logging and checkpoints, and the digests
+// of the inputs (NULL-terminated).
+void train_recipe(const Program *program, const char *const *inputs, char recipe[17]);
+// The loop without trainer, crops and input form.
+TrainLoop train_loop_from(const TrainSettings *settings, const Program *program, const char *recipe,
+                          int64_t n_steps, const Corpus *corpus, Sampler *sampler,
+                          const Augmenter *augmenter);
+// An error when crops of n_frames give the encoder less than it needs.
+int train_check_crop(const Encoder *encoder, int64_t n_frames, Error *error);
