@@ -19,12 +19,12 @@ run "$scratch/whole" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "the
 artefacts "$scratch/whole" >"$scratch/wanted"
 [ -s "$scratch/wanted" ] || fail "no artefacts to compare"
 
-# kill_in STAGE MILLISECONDS: starts the run in a process group of its own, waits for the stage, and kills all
+# kill_in GOAL STAGE MILLISECONDS: starts the run in a process group of its own, waits for the stage, and kills all
 # of the group up to so many milliseconds into it.
 kill_in() {
-    local stage=$1 delay=$((RANDOM % $2))
-    setsid bash -c 'exec make -f "$0" BIN="$1" THREADS=2 iter1 PRESET=smoke WORK="$2"' \
-        "$source_folder/Makefile.pipeline" "$bin" "$scratch/killed" >"$scratch/log" 2>&1 &
+    local goal=$1 stage=$2 delay=$((RANDOM % $3))
+    setsid bash -c 'exec make -f "$0" BIN="$1" THREADS=2 "$3" PRESET=smoke WORK="$2"' \
+        "$source_folder/Makefile.pipeline" "$bin" "$scratch/killed" "$goal" >"$scratch/log" 2>&1 &
     local group=$!
     until pgrep -g "$group" -f "^$bin/voxloop-$stage " >/dev/null; do
         kill -0 "$group" 2>/dev/null || {
@@ -41,16 +41,16 @@ kill_in() {
 }
 
 kills=0
-kill_in demo-corpus 1000
-kill_in prepare 50
-for again in 1 2 3 4; do kill_in pretrain 700; done
-kill_in extract 100
-kill_in cluster 20
-kill_in evaluate 20
-for again in 1 2 3 4; do kill_in finetune 500; done
-kill_in extract 100
-kill_in cluster 20
-[ "$kills" -ge 9 ] || fail "only $kills of 15 runs could be killed"
+kill_in iter0 demo-corpus 1000
+kill_in iter0 prepare 50
+for again in 1 2 3 4; do kill_in iter0 pretrain 500; done
+kill_in iter0 extract 100
+kill_in iter0 cluster 20
+kill_in iter0 evaluate 20
+for again in 1 2 3 4; do kill_in iter1 finetune 200; done
+kill_in iter1 extract 100
+kill_in iter1 cluster 20
+[ "$kills" -ge 8 ] || fail "only $kills of 15 runs could be killed"
 run "$scratch/killed" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "the run after the kills failed"; }
 artefacts "$scratch/killed" >"$scratch/found"
 diff "$scratch/wanted" "$scratch/found" >&2 || fail "artefacts differ after $kills kills (KILL_SEED=$seed)"
