@@ -40,6 +40,8 @@ Option *train_options(TrainSettings *s, const Option *own)
         {"epochs", OPTION_REAL, &s->epochs, 0.001, 1e6, NULL, NULL, "times through the utterances", false},
         {"steps", OPTION_INTEGER, &s->steps, 0, 1e12, NULL, NULL, "steps instead of epochs; 0: by epochs",
          false},
+        {"min-steps", OPTION_INTEGER, &s->min_steps, 0, 1e12, NULL, NULL,
+         "more epochs where they give fewer steps than this", false},
         {"batch", OPTION_INTEGER, &s->batch, 2, 65536, NULL, NULL, "utterances of a step", false},
         {"augment", OPTION_REAL, &s->augment, 0, 1, NULL, NULL, "share of crops that are augmented", false},
         {"noise", OPTION_TEXT, &s->noise, 0, 0, NULL, "DIR", "noise recordings (default: made ones)", false},
@@ -71,7 +73,10 @@ Option *train_options(TrainSettings *s, const Option *own)
 
 int64_t train_steps(const TrainSettings *s, double steps_per_epoch)
 {
-    return s->steps > 0 ? s->steps : (int64_t)ceil(s->epochs * steps_per_epoch);
+    if (s->steps > 0)
+        return s->steps;
+    int64_t n = (int64_t)ceil(s->epochs * steps_per_epoch);
+    return n > s->min_steps ? n : s->min_steps;
 }
 
 OptimizerOptions train_optimizer(const TrainSettings *s)

@@ -30,7 +30,7 @@
 enum { RATE_HZ = 16000 };
 
 static const char *out_folder;
-static int64_t n_train_voices = 44, n_test_voices = 12, n_utterances = 14;
+static int64_t n_train_voices = 60, n_test_voices = 20, n_utterances = 14;
 static double spread = 1.0;
 static SceneOptions scene = {.snr_db_min = 10, .snr_db_max = 25, .reverb_seconds_max = 0.4, .channel_db = 8};
 
