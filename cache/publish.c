@@ -69,6 +69,15 @@ static ssize_t write_all(void *cookie, const char *data, size_t n_bytes)
     return (ssize_t)n_bytes;
 }
 
+static int seek_to(void *cookie, off64_t *offset, int whence)
+{
+    off64_t at = lseek64(((PublishFile *)cookie)->descriptor, *offset, whence);
+    if (at < 0)
+        return -1;
+    *offset = at;
+    return 0;
+}
+
 PublishFile *publish_open(const char *path, Error *error)
 {
     char *folder = path_folder(path), *prefix = temporary_prefix(path);
@@ -80,7 +89,7 @@ PublishFile *publish_open(const char *path, Error *error)
     mem_free(prefix);
     file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file->descriptor >= 0 && flock(file->descriptor, LOCK_EX | LOCK_NB) == 0)
-        file->stream = fopencookie(file, "wb", (cookie_io_functions_t){.write = write_all});
+        file->stream = fopencookie(file, "wb", (cookie_io_functions_t){.write = write_all, .seek = seek_to});
     if (!file->stream) {
         error_set_errno(error, "cannot write %s", path);
         publish_abandon(file);

@@ -13,8 +13,8 @@
 typedef struct PublishFile PublishFile;
 
 PublishFile *publish_open(const char *path, Error *error); // NULL on failure
-FILE *publish_stream(PublishFile *file);
-int publish_commit(PublishFile *file, Error *error); // frees; on failure the temporary is removed
-void publish_abandon(PublishFile *file);             // frees and removes; NULL is fine
+FILE *publish_stream(PublishFile *file);                   // may be sought in, cannot be read
+int publish_commit(PublishFile *file, Error *error);       // frees; on failure the temporary is removed
+void publish_abandon(PublishFile *file);                   // frees and removes; NULL is fine
 int publish_text(const char *path, const char *text, Error *error);
 int publish_bytes(const char *path, const void *data, size_t n_bytes, Error *error);
