@@ -429,6 +429,40 @@ static void test_archives(void **state)
     assert_refused("cannot open");
 }
 
+// The index-th entry of the archive's directory.
+static char *directory_entry(char *bytes, size_t n_bytes, int index)
+{
+    char *entry = memmem(bytes, n_bytes, "PK\1\2", 4);
+    while (index-- > 0 && entry)
+        entry = memmem(entry + 1, n_bytes - (size_t)(entry + 1 - bytes), "PK\1\2", 4);
+    assert_non_null(entry);
+    return entry;
+}
+
+// Two members, one place: a directory may name the same bytes as often as it likes.
+static void test_overlapping_members(void **state)
+{
+    (void)state;
+    static const char pickle[] = PICKLE("](" TENSOR(STORAGE("Float", "K\1"), "K\0))") TENSOR(
+        STORAGE_KEY("Float", TEXT("\1", "1"), "K\1"), "K\0))") "e");
+    static const float large[1000] = {1};
+    write_zip((Member[]){{"x/data.pkl", pickle, sizeof pickle - 1, false},
+                         {"x/data/0", large, sizeof large, false},
+                         {"x/data/1", SIX, sizeof SIX, false}},
+              3);
+    torch_close(open_sound());
+    char *whole;
+    size_t n_bytes;
+    Error error = {0};
+    assert_int_equal(file_read(path, &whole, &n_bytes, &error), 0);
+    char *first = directory_entry(whole, n_bytes, 1), *second = directory_entry(whole, n_bytes, 2);
+    memcpy(second + 16, first + 16, 12); // checksum and both sizes
+    memcpy(second + 42, first + 42, 4);  // place
+    scratch_write(path, whole, n_bytes);
+    mem_free(whole);
+    assert_refused("member data/1 is longer than the file has room for");
+}
+
 static void refused_or_unchanged(const char *damaged, void *context, const char *what)
 {
     int *n_refused = context;
@@ -485,12 +519,19 @@ static void test_damaged_pickles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_published_twice_is_the_same),
-        cmocka_unit_test(test_publish_refuses), cmocka_unit_test(test_plain_values),
-        cmocka_unit_test(test_element_types),   cmocka_unit_test(test_infinite_halves),
-        cmocka_unit_test(test_views),           cmocka_unit_test(test_shared_storage),
-        cmocka_unit_test(test_hostile_pickles), cmocka_unit_test(test_bombs),
-        cmocka_unit_test(test_archives),        cmocka_unit_test(test_damaged_archives),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_published_twice_is_the_same),
+        cmocka_unit_test(test_publish_refuses),
+        cmocka_unit_test(test_plain_values),
+        cmocka_unit_test(test_element_types),
+        cmocka_unit_test(test_infinite_halves),
+        cmocka_unit_test(test_views),
+        cmocka_unit_test(test_shared_storage),
+        cmocka_unit_test(test_hostile_pickles),
+        cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_archives),
+        cmocka_unit_test(test_overlapping_members),
+        cmocka_unit_test(test_damaged_archives),
         cmocka_unit_test(test_damaged_pickles),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
