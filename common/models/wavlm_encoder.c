@@ -154,6 +154,40 @@ int wavlm_architecture_parse(const cJSON *json, WavlmArchitecture *architecture,
     return 0;
 }
 
+static cJSON *key_json(const Key *key, const WavlmArchitecture *architecture)
+{
+    const char *field = (const char *)architecture + key->offset;
+    switch (key->type) {
+    case KEY_COUNT:
+        return cJSON_CreateNumber((double)*(const int64_t *)field);
+    case KEY_PROBABILITY:
+        return cJSON_CreateNumber(*(const double *)field);
+    case KEY_BOOL:
+        return cJSON_CreateBool(*(const bool *)field);
+    case KEY_CHOICE:
+        return cJSON_CreateString(key->choice[*(const bool *)field]);
+    }
+    return NULL;
+}
+
+cJSON *wavlm_architecture_json(const WavlmArchitecture *architecture)
+{
+    const WavlmConfig *config = &architecture->wavlm;
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "encoder", "wavlm");
+    cJSON_AddStringToObject(json, "frontend", config->input == ENCODER_FBANK ? "fbank" : "conv");
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (keys[i].offset != offsetof(WavlmArchitecture, conv_channels))
+            cJSON_AddItemToObject(json, keys[i].name, key_json(&keys[i], architecture));
+    cJSON *convs = cJSON_AddArrayToObject(json, "conv_feature_layers");
+    for (int64_t i = 0; i < config->n_convs; i++) {
+        const WavlmConv *conv = &config->convs[i];
+        const int numbers[3] = {(int)conv->channels, (int)conv->kernel, (int)conv->stride};
+        cJSON_AddItemToArray(convs, cJSON_CreateIntArray(numbers, 3));
+    }
+    return json;
+}
+
 // --- encoder
 
 static Encoder *wavlm_encoder_create(const cJSON *json, Parameters *parameters, Error *error)

@@ -25,6 +25,8 @@ typedef struct WavlmArchitecture {
 
 // Reads and checks an architecture object. Unknown keys and values outside their range are errors.
 int wavlm_architecture_parse(const cJSON *json, WavlmArchitecture *architecture, Error *error);
+// The inverse: a new object with every key.
+cJSON *wavlm_architecture_json(const WavlmArchitecture *architecture);
 
 // For objectives that need more than the embedding.
 Wavlm *wavlm_encoder_model(Encoder *encoder);

@@ -31,17 +31,14 @@ static cJSON *value_of(const char *text)
     return cJSON_CreateString(text);
 }
 
-cJSON *architecture_parse(const char *encoder, const char *settings, Error *error)
+int architecture_override(cJSON *architecture, const char *settings, Error *error)
 {
-    cJSON *architecture = cJSON_CreateObject();
-    cJSON_AddStringToObject(architecture, "encoder", encoder);
-    char *copy = mem_strdup(settings ? settings : small_settings(encoder)), *rest = NULL;
-    for (char *item = strtok_r(copy, ",", &rest); item; item = strtok_r(NULL, ",", &rest)) {
+    char *copy = mem_strdup(settings ? settings : ""), *rest = NULL;
+    int status = 0;
+    for (char *item = strtok_r(copy, ",", &rest); item && status == 0; item = strtok_r(NULL, ",", &rest)) {
         char *equals = strchr(item, '=');
         if (!equals || equals == item) {
-            error_set(error, "architecture: '%s' is not key=value", item);
-            cJSON_Delete(architecture);
-            architecture = NULL;
+            status = error_set(error, "architecture: '%s' is not key=value", item);
             break;
         }
         *equals = '\0';
@@ -49,5 +46,15 @@ cJSON *architecture_parse(const char *encoder, const char *settings, Error *erro
         cJSON_AddItemToObject(architecture, item, value_of(equals + 1));
     }
     mem_free(copy);
-    return architecture;
+    return status;
+}
+
+cJSON *architecture_parse(const char *encoder, const char *settings, Error *error)
+{
+    cJSON *architecture = cJSON_CreateObject();
+    cJSON_AddStringToObject(architecture, "encoder", encoder);
+    if (architecture_override(architecture, settings ? settings : small_settings(encoder), error) == 0)
+        return architecture;
+    cJSON_Delete(architecture);
+    return NULL;
 }

@@ -6,6 +6,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "nn/mismatch.h"
 
 static const char *const FORMAT_KEY = "format", *const MODEL_FORMAT = "voxloop model 1",
                          *const STATE_FORMAT = "voxloop training state 1";
@@ -51,26 +52,6 @@ int model_publish(const char *path, const Parameters *parameters, const char *sk
 
 // --- loading by name
 
-// Names that do not fit, for one error sentence: the first few and how many more.
-typedef struct NameList {
-    char text[256];
-    int64_t n;
-} NameList;
-
-static void list_name(NameList *list, const char *name)
-{
-    size_t used = strlen(list->text), room = sizeof list->text - used;
-    if (strlen(name) + 8 < room)
-        snprintf(list->text + used, room, "%s%s", used ? ", " : "", name);
-    else if (room > 5 && (used < 4 || strcmp(list->text + used - 3, "...") != 0))
-        snprintf(list->text + used, room, " ...");
-    list->n++;
-}
-
-typedef struct Mismatch {
-    NameList missing, surplus, misshapen;
-} Mismatch;
-
 static bool same_shape(const SafeTensor *tensor, const Tensor *wanted)
 {
     if (tensor->type != SAFE_F32 || tensor->n_dims != wanted->n_dims)
@@ -99,22 +80,6 @@ static int64_t copy_tensors(const SafeReader *reader, Parameters *parameters, Mi
             !has_prefix(safe_at(reader, i)->name, CLASSIFIER_PREFIX))
             list_name(&mismatch->surplus, safe_at(reader, i)->name);
     return n_copied;
-}
-
-static int refuse_mismatch(const char *path, const Mismatch *m, Error *error)
-{
-    char text[900] = "";
-    const struct {
-        const char *kind;
-        const NameList *list;
-    } kinds[] = {{"missing", &m->missing}, {"surplus", &m->surplus}, {"of another shape", &m->misshapen}};
-    for (int k = 0; k < 3; k++) {
-        size_t used = strlen(text);
-        if (kinds[k].list->n)
-            snprintf(text + used, sizeof text - used, "%s%" PRId64 " %s (%s)", used ? ", " : "",
-                     kinds[k].list->n, kinds[k].kind, kinds[k].list->text);
-    }
-    return error_set(error, "%s does not fit the model: tensors %s", path, text);
 }
 
 static cJSON *read_architecture(const char *path, const SafeReader *reader, Error *error)
@@ -155,10 +120,8 @@ static int load_encoder(const char *path, const SafeReader *reader, LoadedEncode
         return error_prefix(error, "%s", path);
     if (parameters_allocate(&loaded->parameters, 0, false, error) < 0)
         return -1;
-    int64_t n = copy_tensors(reader, &loaded->parameters, &mismatch);
-    if (n < loaded->parameters.n_items || mismatch.surplus.n)
-        return refuse_mismatch(path, &mismatch, error);
-    return 0;
+    copy_tensors(reader, &loaded->parameters, &mismatch);
+    return mismatch_check(&mismatch, path, error);
 }
 
 int encoder_load(const char *path, LoadedEncoder *loaded, Error *error)
@@ -182,7 +145,7 @@ int model_warm_start(const char *path, Parameters *parameters, WarmStart *result
         return -1;
     Mismatch mismatch = {0};
     int64_t n = copy_tensors(reader, parameters, &mismatch);
-    int status = n == 0 || mismatch.misshapen.n ? refuse_mismatch(path, &mismatch, error) : 0;
+    int status = n == 0 || mismatch.misshapen.n ? mismatch_check(&mismatch, path, error) : 0;
     *result = (WarmStart){.n_loaded = n, .n_missing = mismatch.missing.n, .n_surplus = mismatch.surplus.n};
     memcpy(result->missing, mismatch.missing.text, sizeof result->missing);
     safe_close(reader);

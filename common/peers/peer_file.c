@@ -1,0 +1,188 @@
+#include "peers/peer_file.h"
+
+#include <string.h>
+
+#include "base/files.h"
+#include "base/memory.h"
+#include "cache/torch_file.h"
+
+struct PeerFile {
+    char *path;
+    TorchFile *torch;
+    SafeReader *safe;
+    SafeTensor *tensors;
+    int64_t n_tensors;
+    cJSON *config;
+    PeerWeights weights;
+};
+
+// --- tensors
+
+static void add_tensor(PeerFile *file, const SafeTensor *tensor)
+{
+    file->tensors[file->n_tensors++] = *tensor;
+}
+
+static int take_safetensors(PeerFile *file, Error *error)
+{
+    if (!(file->safe = safe_open(file->path, error)))
+        return -1;
+    file->tensors = mem_alloc((size_t)safe_count(file->safe) + 1, sizeof(SafeTensor));
+    for (int64_t i = 0; i < safe_count(file->safe); i++)
+        if (safe_at(file->safe, i)->type == SAFE_F32)
+            add_tensor(file, safe_at(file->safe, i));
+    return 0;
+}
+
+static cJSON *scalar_json(const TorchValue *value)
+{
+    switch (value->kind) {
+    case TORCH_BOOL:
+        return cJSON_CreateBool(value->integer != 0);
+    case TORCH_INTEGER:
+        return cJSON_CreateNumber((double)value->integer);
+    case TORCH_REAL:
+        return cJSON_CreateNumber(value->real);
+    case TORCH_TEXT:
+        return cJSON_CreateString(value->text);
+    default:
+        return NULL; // lists and the like decide nothing that we read
+    }
+}
+
+static void take_cfg(PeerFile *file, const TorchValue *cfg)
+{
+    file->config = cJSON_CreateObject();
+    for (int64_t i = 0; i < cfg->n; i++) {
+        cJSON *item = scalar_json(cfg->items[i]);
+        if (item)
+            cJSON_AddItemToObject(file->config, cfg->keys[i], item);
+    }
+}
+
+static int take_torch(PeerFile *file, Error *error)
+{
+    if (!(file->torch = torch_open(file->path, error)))
+        return -1;
+    const TorchValue *root = torch_root(file->torch), *group, *cfg = torch_get(root, "cfg");
+    if (root->kind != TORCH_DICT)
+        return error_set(error, "%s holds no dictionary of tensors; save a state_dict", file->path);
+    if (!(group = torch_get(root, "model")) && !(group = torch_get(root, "state_dict")))
+        group = root;
+    if (cfg && cfg->kind == TORCH_DICT)
+        take_cfg(file, cfg);
+    if (group->kind != TORCH_DICT)
+        return error_set(error, "%s: its model is no dictionary of tensors; save a state_dict", file->path);
+    file->tensors = mem_alloc((size_t)group->n + 1, sizeof(SafeTensor));
+    for (int64_t i = 0; i < group->n; i++) {
+        const TorchValue *value = group->items[i];
+        if (value->kind != TORCH_TENSOR)
+            continue;
+        SafeTensor tensor = {.name = group->keys[i],
+                             .type = SAFE_F32,
+                             .n_dims = value->n_dims,
+                             .n_elements = value->n_elements,
+                             .data = value->data};
+        memcpy(tensor.dim, value->dim, sizeof tensor.dim);
+        add_tensor(file, &tensor);
+    }
+    return 0;
+}
+
+// --- files
+
+static int take_config(PeerFile *file, const char *path, Error *error)
+{
+    char *text;
+    size_t n_bytes;
+    if (file_read(path, &text, &n_bytes, error) < 0)
+        return -1;
+    cJSON_Delete(file->config);
+    file->config = cJSON_Parse(text);
+    mem_free(text);
+    return cJSON_IsObject(file->config) ? 0 : error_set(error, "%s is not a JSON object", path);
+}
+
+static bool is_safetensors(const char *path)
+{
+    const char *ending = strrchr(path, '.');
+    return ending && strcmp(ending, ".safetensors") == 0;
+}
+
+static char *in_folder(const char *folder, Error *error)
+{
+    static const char *const NAMES[] = {"model.safetensors", "pytorch_model.bin"};
+    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
+        char *path = mem_printf("%s/%s", folder, NAMES[i]);
+        if (file_exists(path))
+            return path;
+        mem_free(path);
+    }
+    error_set(error, "%s holds neither model.safetensors nor pytorch_model.bin", folder);
+    return NULL;
+}
+
+// config.json in the folder of a Hugging Face model, or <name>.json for <name>.pt.
+static int find_config(PeerFile *file, Error *error)
+{
+    char *folder = path_folder(file->path), *stem = mem_strdup(file->path);
+    char *ending = strrchr(path_name(stem), '.');
+    if (ending)
+        *ending = '\0';
+    char *beside[2] = {mem_printf("%s.json", stem), mem_printf("%s/config.json", folder)};
+    int status = 0;
+    bool is_folder_form = file->weights.form == PEER_HUGGING_FACE;
+    if (file_exists(beside[is_folder_form]))
+        status = take_config(file, beside[is_folder_form], error);
+    mem_free(folder);
+    mem_free(stem);
+    mem_free(beside[0]);
+    mem_free(beside[1]);
+    return status;
+}
+
+static int open_file(PeerFile *file, const char *path, Error *error)
+{
+    if (!(file->path = folder_exists(path) ? in_folder(path, error) : mem_strdup(path)))
+        return -1;
+    if ((is_safetensors(file->path) ? take_safetensors(file, error) : take_torch(file, error)) < 0)
+        return -1;
+    file->weights = (PeerWeights){.tensors = file->tensors, .n_tensors = file->n_tensors};
+    if (peer_recognise(&file->weights, error) < 0)
+        return error_prefix(error, "%s", file->path);
+    if (find_config(file, error) < 0)
+        return -1;
+    file->weights.config = file->config;
+    return 0;
+}
+
+PeerFile *peer_open(const char *path, Error *error)
+{
+    PeerFile *file = mem_zero(1, sizeof *file);
+    if (open_file(file, path, error) == 0)
+        return file;
+    peer_close(file);
+    return NULL;
+}
+
+void peer_close(PeerFile *file)
+{
+    if (!file)
+        return;
+    torch_close(file->torch);
+    safe_close(file->safe);
+    cJSON_Delete(file->config);
+    mem_free(file->tensors);
+    mem_free(file->path);
+    mem_free(file);
+}
+
+const PeerWeights *peer_weights(const PeerFile *file)
+{
+    return &file->weights;
+}
+
+const char *peer_path(const PeerFile *file)
+{
+    return file->path;
+}

@@ -1,0 +1,183 @@
+// voxloop-import: other toolkits' weights into our checkpoint, and back.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "cache/provenance.h"
+#include "cache/publish.h"
+#include "cache/torch_file.h"
+#include "nn/mismatch.h"
+#include "peers/peer_load.h"
+#include "peers/peer_sizes.h"
+#include "train/checkpoint.h"
+
+typedef struct Settings {
+    const char *model, *out, *form, *architecture, *ignore;
+    bool export;
+} Settings;
+
+// --- import
+
+static bool begins(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static int publish_import(const Program *program, const Settings *s, const char *path,
+                          const PeerEncoder *loaded, Error *error)
+{
+    char digest[17];
+    if (file_digest(path, digest, error) < 0)
+        return -1;
+    if (loaded->without_pooling)
+        log_info("the weights are of an encoder without pooling: voxloop-finetune --init starts that anew");
+    const ModelInfo info = {loaded->architecture, 0, 0, digest};
+    if (model_publish(s->out, &loaded->parameters, loaded->without_pooling ? PEER_POOLING_PREFIX : NULL,
+                      &info, error) < 0)
+        return -1;
+    return provenance_publish(program, s->out, (const char *[]){path, NULL}, error);
+}
+
+static int import(const Program *program, const Settings *s, Error *error)
+{
+    PeerFile *file = peer_open(s->model, error);
+    if (!file)
+        return -1;
+    PeerEncoder loaded;
+    int status = peer_load(file, s->architecture, s->ignore, &loaded, error);
+    if (status == 0) {
+        log_info("%s: %s, %lld tensors, %lld left out", peer_path(file),
+                 peer_form_names[peer_weights(file)->form], (long long)loaded.parameters.n_items,
+                 (long long)loaded.n_left_out);
+        status = publish_import(program, s, peer_path(file), &loaded, error);
+        peer_encoder_release(&loaded);
+    }
+    peer_close(file);
+    return status;
+}
+
+// --- export
+
+typedef struct Exported {
+    SafeTensor *tensors;
+    int64_t n;
+} Exported;
+
+static int name_tensors(const char *path, const SafeReader *model, PeerForm form, Exported *out, Error *error)
+{
+    out->tensors = mem_alloc((size_t)safe_count(model) + 1, sizeof(SafeTensor));
+    NameList homeless = {0};
+    for (int64_t i = 0; i < safe_count(model); i++) {
+        SafeTensor tensor = *safe_at(model, i);
+        char *name = peer_name(form, tensor.name, 0);
+        if (!name && !begins(tensor.name, PEER_POOLING_PREFIX) && !begins(tensor.name, CLASSIFIER_PREFIX))
+            list_name(&homeless, tensor.name);
+        if (!name)
+            continue;
+        tensor.name = mem_printf("%s%s", peer_prefix(form), name);
+        mem_free(name);
+        out->tensors[out->n++] = tensor;
+    }
+    if (homeless.n > 0)
+        return error_set(error, "%s: %s has no names for %lld tensors: %s", path, peer_form_names[form],
+                         (long long)homeless.n, homeless.text);
+    return 0;
+}
+
+static int publish_folder(const char *folder, const Exported *exported, const cJSON *config, Error *error)
+{
+    static const SafeMetadata metadata[] = {{"format", "pt"}};
+    char *weights = path_join(folder, "model.safetensors"), *sizes = path_join(folder, "config.json");
+    char *text = cJSON_Print(config);
+    int status = folder_create(folder, error) == 0 &&
+                         safe_publish(weights, exported->tensors, exported->n, metadata, 1, error) == 0
+                     ? publish_text(sizes, text, error)
+                     : -1;
+    cJSON_free(text);
+    mem_free(weights);
+    mem_free(sizes);
+    return status;
+}
+
+static int publish_export(const Settings *s, PeerForm form, const SafeReader *model,
+                          const cJSON *architecture, Error *error)
+{
+    Exported exported = {0};
+    cJSON *config = NULL;
+    int status = -1;
+    if (peer_config(form, architecture, &config, error) < 0)
+        error_prefix(error, "%s", s->model);
+    else if (name_tensors(s->model, model, form, &exported, error) < 0)
+        status = -1;
+    else if (form == PEER_HUGGING_FACE)
+        status = publish_folder(s->out, &exported, config, error);
+    else
+        status = torch_publish(s->out, form == PEER_MICROSOFT ? "model" : NULL,
+                               form == PEER_MICROSOFT ? config : NULL, exported.tensors, exported.n, error);
+    for (int64_t i = 0; i < exported.n; i++)
+        mem_free((char *)exported.tensors[i].name);
+    mem_free(exported.tensors);
+    cJSON_Delete(config);
+    return status;
+}
+
+// Ours has one home per encoder unless the user says otherwise.
+static int choose_form(const Settings *s, const cJSON *architecture, PeerForm *form, Error *error)
+{
+    const char *encoder = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(architecture, "encoder"));
+    bool is_ecapa = encoder && strcmp(encoder, "ecapa") == 0;
+    *form = is_ecapa ? PEER_WESPEAKER : PEER_WAVLM_SSL_SV;
+    for (int i = 0; i < 4; i++)
+        if (strcmp(s->form, peer_form_names[i]) == 0)
+            *form = (PeerForm)i;
+    if (is_ecapa != (*form == PEER_WESPEAKER))
+        return error_set(error, "%s holds the encoder %s, which %s has not", s->model, encoder,
+                         peer_form_names[*form]);
+    return 0;
+}
+
+static int export(const Settings *s, Error *error)
+{
+    PeerForm form;
+    SafeReader *model = NULL;
+    cJSON *architecture = model_architecture(s->model, error);
+    int status = architecture && choose_form(s, architecture, &form, error) == 0 &&
+                         (model = safe_open(s->model, error))
+                     ? publish_export(s, form, model, architecture, error)
+                     : -1;
+    safe_close(model);
+    cJSON_Delete(architecture);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    Settings s = {.form = "auto"};
+    const Option options[] = {
+        {"model", OPTION_TEXT, &s.model, 0, 0, NULL, "FILE",
+         "weights to read; a folder of Hugging Face's too", true},
+        {"out", OPTION_TEXT, &s.out, 0, 0, NULL, "FILE", "what to write (hugging-face: a folder)", true},
+        {"export", OPTION_FLAG, &s.export, 0, 0, NULL, NULL, "from our checkpoint to a peer's form", false},
+        {"form", OPTION_CHOICE, &s.form, 0, 0, "auto|" PEER_FORM_NAMES, NULL,
+         "to export; auto: wespeaker for ecapa, wavlm-ssl-sv for wavlm", false},
+        {"architecture", OPTION_TEXT, &s.architecture, 0, 0, NULL, "KEY=VALUE,...",
+         "sizes that an imported checkpoint does not tell", false},
+        {"ignore", OPTION_TEXT, &s.ignore, 0, 0, NULL, "PREFIX,...",
+         "tensors to leave out, by the names that an error lists", false},
+        {0}};
+    Program program = {
+        .name = "import",
+        .summary = "Reads other toolkits' weights into our checkpoint, and writes them back.",
+        .usage = "[options] --model FILE --out FILE",
+        .details = "Reads PyTorch checkpoints (.pt, .bin: tensors and plain containers only, nothing "
+                   "is executed) and safetensors of WavLM (Microsoft, Hugging Face, wavlm_ssl_sv) and "
+                   "wespeaker's ECAPA-TDNN; the form is recognised by the names."};
+    program_begin(&program, options, argc, argv);
+    Error error = {0};
+    if ((s.export ? export(&s, &error) : import(&program, &s, &error)) < 0)
+        return program_fail(&program, &error);
+    return program_done(&program, "%s", s.out);
+}

@@ -1,0 +1,146 @@
+// Checkpoints in the forms that users own, imported, give the hidden states or the embedding that their own
+// code gives; exported and imported again they are the same.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "audio/fbank.h"
+#include "base/memory.h"
+#include "golden.h"
+#include "models/wavlm_encoder.h"
+#include "peers/peer_load.h"
+#include "tensor/attention.h"
+#include "tensor/ops.h"
+
+enum { N_SAMPLES_PER_UNIT = 32768 };
+static const double TOLERANCE = 1e-4;
+
+static PeerEncoder import(const char *file_name)
+{
+    char *path = golden_path(file_name);
+    Error error = {0};
+    PeerEncoder loaded;
+    if (!path)
+        skip();
+    PeerFile *file = peer_open(path, &error);
+    if (!file || peer_load(file, NULL, NULL, &loaded, &error) < 0)
+        fail_msg("%s", error.text);
+    peer_close(file);
+    mem_free(path);
+    return loaded;
+}
+
+// The recording as the encoder takes it.
+static Tensor *input_of(const Golden *golden, const PeerEncoder *loaded, Tape *tape)
+{
+    const SafeTensor *pcm = golden_tensor(golden, "in.pcm");
+    int64_t n = pcm->n_elements;
+    float *samples = mem_alloc((size_t)n, sizeof(float));
+    for (int64_t i = 0; i < n; i++)
+        samples[i] = (float)((const int16_t *)pcm->data)[i] / N_SAMPLES_PER_UNIT;
+    Tensor *input;
+    if (loaded->encoder->input == ENCODER_WAVEFORM) {
+        input = tape_input(tape, 2, (int64_t[]){1, n}, samples);
+    } else {
+        FbankOptions options = fbank_defaults();
+        Fbank *fbank = fbank_create(&options);
+        int64_t n_frames = fbank_frames(n), dim = fbank_dim(fbank);
+        float *features = mem_alloc((size_t)(n_frames * dim), sizeof(float));
+        fbank_compute(fbank, samples, n, NULL, features);
+        fbank_subtract_mean(features, n_frames, dim);
+        input = tape_input(tape, 3, (int64_t[]){1, n_frames, dim}, features);
+        mem_free(features);
+        fbank_destroy(fbank);
+    }
+    mem_free(samples);
+    return input;
+}
+
+static const ForwardMode evaluation = {.training = false};
+
+static void check_embedding(const char *file_name, const char *expected)
+{
+    PeerEncoder loaded = import(file_name);
+    Golden *golden = golden_open("import/expected.safetensors");
+    Tape *tape = tape_create();
+    tape_begin(tape, TAPE_NO_GRAD);
+    assert_false(loaded.without_pooling);
+    Tensor *embedding = encoder_forward(loaded.encoder, tape, input_of(golden, &loaded, tape), &evaluation);
+    golden_check(golden, expected, embedding->data, tensor_size(embedding), TOLERANCE, 0);
+    tape_destroy(tape);
+    golden_close(golden);
+    peer_encoder_release(&loaded);
+}
+
+static void check_hidden(const char *file_name, const char *expected)
+{
+    PeerEncoder loaded = import(file_name);
+    Golden *golden = golden_open("import/expected.safetensors");
+    Tape *tape = tape_create();
+    tape_begin(tape, TAPE_NO_GRAD);
+    WavlmArchitecture architecture;
+    assert_int_equal(wavlm_architecture_parse(loaded.architecture, &architecture, NULL), 0);
+    Tensor *input = input_of(golden, &loaded, tape), *hidden[WAVLM_MAX_LAYERS + 1];
+    if (architecture.normalize)
+        input = op_standardize_rows(tape, input, 1e-5f);
+    assert_true(loaded.without_pooling);
+    wavlm_hidden(wavlm_encoder_model(loaded.encoder), tape, input, NULL, &evaluation, hidden);
+    Tensor *all = op_concat_first(tape, hidden, (int)architecture.wavlm.layers + 1);
+    golden_check(golden, expected, all->data, tensor_size(all), TOLERANCE, 0);
+    tape_destroy(tape);
+    golden_close(golden);
+    peer_encoder_release(&loaded);
+}
+
+static void microsoft(void **state)
+{
+    (void)state;
+    check_hidden("import/microsoft_base.pt", "microsoft_base.hidden");
+    check_hidden("import/microsoft_large.pt", "microsoft_large.hidden");
+}
+
+static void hugging_face(void **state)
+{
+    (void)state;
+    check_hidden("import/hf_base", "microsoft_base.hidden");
+    check_hidden("import/hf_base/pytorch_model.bin", "microsoft_base.hidden");
+    check_hidden("import/hf_large", "microsoft_large.hidden");
+}
+
+static void wavlm_ssl_sv(void **state)
+{
+    (void)state;
+    check_embedding("import/wavlm_ssl_sv.pt", "wavlm_ssl_sv.embedding");
+}
+
+static void wespeaker_ecapa(void **state)
+{
+    (void)state;
+    check_embedding("import/wespeaker_ecapa.pt", "wespeaker_ecapa.embedding");
+}
+
+// Its model is not there yet: the error says so by name instead of giving numbers.
+static void wespeaker_resnet_is_refused(void **state)
+{
+    (void)state;
+    char *path = golden_path("import/wespeaker_resnet34.pt");
+    Error error = {0};
+    if (!path)
+        skip();
+    assert_null(peer_open(path, &error));
+    assert_non_null(strstr(error.text, "ResNet"));
+    mem_free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(microsoft), cmocka_unit_test(hugging_face),
+                                       cmocka_unit_test(wavlm_ssl_sv), cmocka_unit_test(wespeaker_ecapa),
+                                       cmocka_unit_test(wespeaker_resnet_is_refused)};
+    return cmocka_run_group_tests_name("import", tests, NULL, NULL);
+}
