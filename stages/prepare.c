@@ -24,7 +24,7 @@
 #include "cache/provenance.h"
 
 typedef struct Settings {
-    const char *audio, *out;
+    const char *audio, *segments, *out;
     DecodeLimits limits;
     int64_t shard_mib, compression;
 } Settings;
@@ -52,17 +52,23 @@ static void make_recipe(const Preparation *p, char recipe[17])
         digest_add(digest, p->sources.utts[i], strlen(p->sources.utts[i]) + 1);
         digest_add(digest, p->sources.paths[i], strlen(p->sources.paths[i]) + 1);
         digest_add(digest, facts, sizeof facts);
+        if (p->sources.starts) {
+            digest_add(digest, &p->sources.starts[i], sizeof(double));
+            digest_add(digest, &p->sources.ends[i], sizeof(double));
+        }
     }
     digest_finish(digest, recipe);
 }
 
 static int decode_source(const Preparation *p, int64_t i, int16_t **samples, int64_t *n, Error *reason)
 {
-    const char *utt = p->sources.utts[i];
+    const AudioSources *sources = &p->sources;
+    const char *utt = sources->utts[i];
+    double start = sources->starts ? sources->starts[i] : 0, end = sources->ends ? sources->ends[i] : -1;
     for (const char *c = utt; *c; c++)
         if ((unsigned char)*c < ' ')
             return error_set(reason, "its name holds a control character");
-    if (audio_decode(p->sources.paths[i], &p->settings->limits, samples, n, reason) < 0)
+    if (audio_decode_part(sources->paths[i], start, end, &p->settings->limits, samples, n, reason) < 0)
         return -1;
     if (*n > CORPUS_MAX_SAMPLES) {
         mem_free(*samples);
@@ -150,7 +156,7 @@ static void remove_if_empty(const char *folder)
 static int run(const Program *program, Preparation *p, Error *error)
 {
     const Settings *settings = p->settings;
-    if (audio_sources_find(settings->audio, &p->sources, error) < 0 ||
+    if (audio_sources_find(settings->audio, settings->segments, &p->sources, error) < 0 ||
         folder_create(settings->out, error) < 0)
         return -1;
     int lock = lock_folder(settings->out, error);
@@ -159,7 +165,7 @@ static int run(const Program *program, Preparation *p, Error *error)
     int status = prepare(p, error);
     if (status == 0) {
         char *utts_path = path_join(settings->out, "utts.tsv");
-        const char *inputs[] = {folder_exists(settings->audio) ? NULL : settings->audio, NULL};
+        const char *inputs[] = {settings->audio, settings->segments, NULL};
         status = provenance_publish(program, utts_path, inputs, error);
         mem_free(utts_path);
     } else {
@@ -175,8 +181,11 @@ int main(int argc, char **argv)
                          .shard_mib = 256,
                          .compression = 3};
     const Option options[] = {
-        {"audio", OPTION_TEXT, &settings.audio, 0, 0, NULL, "PATH", "folder, wav.scp, or list of recordings",
-         true},
+        {"audio", OPTION_TEXT, &settings.audio, 0, 0, NULL, "PATH",
+         "folder, Kaldi data directory, wav.scp, or list of recordings", true},
+        {"segments", OPTION_TEXT, &settings.segments, 0, 0, NULL, "FILE",
+         "Kaldi's utterances inside the recordings of a wav.scp (default: those in its data directory)",
+         false},
         {"out", OPTION_TEXT, &settings.out, 0, 0, NULL, "DIR", "folder for shards, utts.tsv and rejects.tsv",
          true},
         {"min-seconds", OPTION_REAL, &settings.limits.min_seconds, 0.025, 3600, NULL, NULL,

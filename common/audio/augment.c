@@ -58,7 +58,7 @@ static bool lies_in(const char *path, const char *folder)
 static int load_noise_folder(Augmenter *augmenter, Error *error)
 {
     AudioSources *files = &augmenter->noise_files;
-    if (audio_sources_find(augmenter->options.noise_folder, files, error) < 0)
+    if (audio_sources_find(augmenter->options.noise_folder, NULL, files, error) < 0)
         return -1;
     for (int64_t i = 0; i < files->n; i++) {
         if (lies_in(files->utts[i], "music"))
@@ -76,7 +76,7 @@ static int load_rooms(Augmenter *augmenter, Error *error)
 {
     float *taps = mem_alloc(CONVOLVER_MAX_TAPS, sizeof(float));
     int64_t n_taps;
-    int status = audio_sources_find(augmenter->options.rir_folder, &augmenter->rooms, error);
+    int status = audio_sources_find(augmenter->options.rir_folder, NULL, &augmenter->rooms, error);
     if (status == 0)
         status = audio_read_response(augmenter->rooms.paths[0], taps, CONVOLVER_MAX_TAPS, &n_taps, error);
     mem_free(taps);

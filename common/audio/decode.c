@@ -68,14 +68,21 @@ static int push(soxr_t resampler, const float *mono, size_t n, float *out, size_
     return 0;
 }
 
-static int read_all(SNDFILE *file, const SF_INFO *info, soxr_t resampler, int64_t *n_read, Sink *sink,
-                    Error *error)
+// How much to read next; n_wanted < 0: to the end.
+static int64_t block_of(int64_t n_wanted, int64_t n_read)
+{
+    return n_wanted < 0 || n_wanted - n_read > BLOCK_FRAMES ? BLOCK_FRAMES : n_wanted - n_read;
+}
+
+static int read_frames_into(Sink *sink, SNDFILE *file, const SF_INFO *info, soxr_t resampler,
+                            int64_t n_wanted, int64_t *n_read, Error *error)
 {
     float *frames = mem_alloc((size_t)BLOCK_FRAMES * (size_t)info->channels, sizeof(float));
     float *out = mem_alloc(BLOCK_FRAMES, sizeof(float));
     int status = 0;
     *n_read = 0;
-    for (int64_t n; status == 0 && (n = sf_readf_float(file, frames, BLOCK_FRAMES)) > 0; *n_read += n)
+    for (int64_t n; status == 0 && (n = sf_readf_float(file, frames, block_of(n_wanted, *n_read))) > 0;
+         *n_read += n)
         if (!mix_down(frames, n, info->channels))
             status = error_set(error, "not finite: a sample after %.1f s is infinite or not a number",
                                (double)*n_read / info->samplerate);
@@ -139,9 +146,32 @@ static int16_t *to_pcm(const Sink *sink)
     return pcm;
 }
 
-static int decode_open(SNDFILE *file, const SF_INFO *info, const DecodeLimits *limits, Sink *sink,
-                       Error *error)
+// A stretch, in frames of the file.
+typedef struct Part {
+    int64_t first, n; // n < 0: to the end
+} Part;
+
+static int go_to(SNDFILE *file, const SF_INFO *info, const Part *part, Error *error)
 {
+    if (part->first == 0 || sf_seek(file, part->first, SEEK_SET) == part->first)
+        return 0;
+    return error_set(error, "its segment begins at %.2f s, behind the end of the recording",
+                     (double)part->first / info->samplerate);
+}
+
+static int check_part(const SF_INFO *info, const Part *part, int64_t n_read, Error *error)
+{
+    if (part->n < 0)
+        return part->first > 0 ? 0 : check_length(info, n_read, error);
+    double missing = (double)(part->n - n_read) / info->samplerate;
+    return missing < 0.5 ? 0 : error_set(error, "its segment ends %.2f s behind the recording", missing);
+}
+
+static int decode_open(SNDFILE *file, const SF_INFO *info, const Part *part, const DecodeLimits *limits,
+                       Sink *sink, Error *error)
+{
+    if (go_to(file, info, part, error) < 0)
+        return -1;
     soxr_t resampler = NULL;
     if (info->samplerate != DECODE_RATE_HZ) {
         soxr_error_t failed = NULL;
@@ -150,10 +180,10 @@ static int decode_open(SNDFILE *file, const SF_INFO *info, const DecodeLimits *l
             return error_set(error, "cannot be resampled from %d Hz: %s", info->samplerate, failed);
     }
     int64_t n_read = 0;
-    int status = read_all(file, info, resampler, &n_read, sink, error);
+    int status = read_frames_into(sink, file, info, resampler, part->n, &n_read, error);
     soxr_delete(resampler);
     if (status == 0)
-        status = check_length(info, n_read, error);
+        status = check_part(info, part, n_read, error);
     return status == 0 ? check_content(sink, limits, error) : -1;
 }
 
@@ -216,12 +246,21 @@ static SNDFILE *open_sound(const char *path, SF_INFO *info, Error *error)
 
 int audio_decode(const char *path, const DecodeLimits *limits, int16_t **samples, int64_t *n, Error *error)
 {
+    return audio_decode_part(path, 0, -1, limits, samples, n, error);
+}
+
+int audio_decode_part(const char *path, double start, double end, const DecodeLimits *limits,
+                      int16_t **samples, int64_t *n, Error *error)
+{
     SF_INFO info = {0};
     SNDFILE *file = open_sound(path, &info, error);
     if (!file)
         return -1;
+    Part part = {llround(start * info.samplerate), -1};
+    if (end >= 0)
+        part.n = llround(end * info.samplerate) - part.first;
     Sink sink = {.most = (int64_t)(limits->max_seconds * DECODE_RATE_HZ)};
-    int status = decode_open(file, &info, limits, &sink, error);
+    int status = decode_open(file, &info, &part, limits, &sink, error);
     sf_close(file);
     if (status == 0) {
         *samples = to_pcm(&sink);

@@ -18,6 +18,11 @@ typedef struct DecodeLimits {
 // not finite. Thread-safe. The memory is that of one recording.
 int audio_decode(const char *path, const DecodeLimits *limits, int16_t **samples, int64_t *n, Error *error);
 
+// The stretch from `start` to `end` seconds (end < 0: the recording's), read without what lies before; one that
+// ends behind the recording's end is refused.
+int audio_decode_part(const char *path, double start, double end, const DecodeLimits *limits,
+                      int16_t **samples, int64_t *n, Error *error);
+
 // samples [n] from a random place of a recording that nobody checked (noise, music): mono, 16 kHz, repeated
 // from its start where it is shorter. Reads no more than it needs. Thread-safe. The error names the file.
 int audio_read_stretch(const char *path, Rng *rng, float *samples, int64_t n, Error *error);

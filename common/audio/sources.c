@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "cache/lists.h"
+#include "cache/segments.h"
 
 static bool is_recording(const char *path)
 {
@@ -91,16 +92,80 @@ static int find_in_file(const char *path, AudioSources *sources, Error *error)
     return status;
 }
 
-int audio_sources_find(const char *path, AudioSources *sources, Error *error)
+// --- segments
+
+// Utterances from recordings: the ids of `whole` become those of the segments.
+static int cut(const AudioSources *whole, const char *path, const Segments *segments, AudioSources *sources,
+               Error *error)
+{
+    size_t n = (size_t)segments->n;
+    sources->utts = mem_zero(n, sizeof(char *));
+    sources->paths = mem_zero(n, sizeof(char *));
+    sources->starts = mem_alloc(n, sizeof(double));
+    sources->ends = mem_alloc(n, sizeof(double));
+    for (int64_t i = 0; i < segments->n; i++) {
+        const Segment *segment = &segments->items[i];
+        int64_t at = strings_find(whole->utts, whole->n, segment->recording);
+        if (at < 0)
+            return error_set(error, "%s:%lld: the wav.scp has no recording %s", path,
+                             (long long)segment->line, segment->recording);
+        sources->utts[i] = mem_strdup(segment->utt);
+        sources->paths[i] = mem_strdup(whole->paths[at]);
+        sources->starts[i] = segment->start;
+        sources->ends[i] = segment->end;
+        sources->n++;
+    }
+    return 0;
+}
+
+static int apply_segments(const char *path, AudioSources *sources, Error *error)
+{
+    Segments segments;
+    AudioSources cut_sources = {0};
+    if (segments_load(path, &segments, error) < 0)
+        return -1;
+    int status = cut(sources, path, &segments, &cut_sources, error);
+    segments_release(&segments);
+    audio_sources_release(sources);
+    *sources = cut_sources;
+    return status;
+}
+
+static int find_in_kaldi_folder(const char *folder, const char *scp, const char *segments,
+                                AudioSources *sources, Error *error)
+{
+    char *beside = path_join(folder, "segments");
+    int status = find_in_file(scp, sources, error);
+    if (status == 0 && (segments || file_exists(beside)))
+        status = apply_segments(segments ? segments : beside, sources, error);
+    mem_free(beside);
+    return status;
+}
+
+static int find(const char *path, const char *segments, AudioSources *sources, Error *error)
+{
+    if (!folder_exists(path) && !file_exists(path))
+        return error_set(error, "%s: no such folder or list of recordings", path);
+    if (file_exists(path)) {
+        int status = find_in_file(path, sources, error);
+        return status == 0 && segments ? apply_segments(segments, sources, error) : status;
+    }
+    char *scp = path_join(path, "wav.scp");
+    int status;
+    if (file_exists(scp))
+        status = find_in_kaldi_folder(path, scp, segments, sources, error);
+    else if (segments)
+        status = error_set(error, "%s: segments need a wav.scp that names their recordings", path);
+    else
+        status = find_in_folder(path, sources, error);
+    mem_free(scp);
+    return status;
+}
+
+int audio_sources_find(const char *path, const char *segments, AudioSources *sources, Error *error)
 {
     AudioSources found = {0};
-    int status = -1;
-    if (folder_exists(path))
-        status = find_in_folder(path, &found, error);
-    else if (file_exists(path))
-        status = find_in_file(path, &found, error);
-    else
-        error_set(error, "%s: no such folder or list of recordings", path);
+    int status = find(path, segments, &found, error);
     if (status < 0)
         audio_sources_release(&found);
     else
@@ -112,5 +177,7 @@ void audio_sources_release(AudioSources *sources)
 {
     strings_free(sources->utts, sources->n);
     strings_free(sources->paths, sources->n);
+    mem_free(sources->starts);
+    mem_free(sources->ends);
     *sources = (AudioSources){0};
 }

@@ -1,4 +1,4 @@
-// Which recordings there are: a folder, a wav.scp, or a list of files.
+// Which recordings there are: a folder, a Kaldi data directory, a wav.scp, or a list of files.
 #pragma once
 #include <stdint.h>
 #include "base/error.h"
@@ -6,11 +6,14 @@
 typedef struct AudioSources {
     char **utts;  // [n], sorted in the C locale, distinct: the path below the folder, or what wav.scp says
     char **paths; // [n], to open
+    double *starts, *ends; // [n] seconds, end < 0: the recording's; NULL: whole recordings
     int64_t n;
     int64_t n_ignored; // files of the folder whose names are not those of recordings
 } AudioSources;
 
 // path: a folder, searched recursively for names that end like recordings (.wav, .flac, .mp3 ...); a wav.scp
-// (`utt path` lines); or a list of one path a line. None at all is an error.
-int audio_sources_find(const char *path, AudioSources *sources, Error *error);
+// (`utt path` lines), or a folder that holds one; or a list of one path a line. None at all is an error.
+// segments: Kaldi's list of the utterances inside the recordings of the wav.scp; NULL: the one beside the
+// wav.scp in a Kaldi data directory, if there.
+int audio_sources_find(const char *path, const char *segments, AudioSources *sources, Error *error);
 void audio_sources_release(AudioSources *sources);

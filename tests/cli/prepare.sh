@@ -31,6 +31,21 @@ grep -q '^strange/bad/text.wav' list/rejects.tsv || fail "list: the reject is mi
 cat list.txt list.txt >twice.txt
 expect_one_line 1 'twice.txt lists .* twice' prepare --audio twice.txt --out twice
 
+# A Kaldi data directory: utterances inside recordings, the ids of segments.
+mkdir kaldi
+printf 'call %s\n' "$PWD/strange/fine/mono.wav" >kaldi/wav.scp
+printf 'b-1 call 0.5 2.0\na-1 call 1.0 -1\nc-1 call 2.5 9.0\n' >kaldi/segments
+prepare --audio kaldi --out cut || fail "a Kaldi data directory was not prepared"
+[ "$(sed 1d cut/utts.tsv | cut -f 1,3 | paste -sd ' ')" = "$(printf 'a-1\t32000 b-1\t24000')" ] || fail "segments: $(cat cut/utts.tsv)"
+grep -q '^c-1.*behind' cut/rejects.tsv || fail "a segment behind the end: $(cat cut/rejects.tsv)"
+tar --zstd -xOf cut/audio-00000.tar.zst b-1.wav | tail -c 48000 | cmp -s - <(tail -c +16001 strange/fine/mono.wav | tail -c 80000 | head -c 48000) ||
+    fail "a segment holds other samples"
+printf 'a-1 other 0 1\n' >strangers
+expect_one_line 1 'strangers:1: .*no recording other' prepare --audio kaldi --segments strangers --out none
+printf 'a-1 call 2 1\n' >backwards
+expect_one_line 1 'backwards:1: ' prepare --audio kaldi --segments backwards --out none
+expect_one_line 1 'wav.scp' prepare --audio strange/fine --segments backwards --out none
+
 cp -r strange/fine strange/again
 cp -r strange/fine strange/more # 2.9 MB: three shards
 # One MiB a shard: the same bytes from one thread and from four, and no shard of before stays.

@@ -107,9 +107,9 @@ static void microsoft(void **state)
 static void hugging_face(void **state)
 {
     (void)state;
-    check_hidden("import/hf_base", "microsoft_base.hidden");
+    check_hidden("import/hf_base/model.safetensors", "microsoft_base.hidden");
     check_hidden("import/hf_base/pytorch_model.bin", "microsoft_base.hidden");
-    check_hidden("import/hf_large", "microsoft_large.hidden");
+    check_hidden("import/hf_large/model.safetensors", "microsoft_large.hidden");
 }
 
 static void wavlm_ssl_sv(void **state)

@@ -1,0 +1,92 @@
+#include "cache/segments.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/memory.h"
+
+static int compare_segments(const void *left, const void *right)
+{
+    const Segment *a = left, *b = right;
+    int order = strcmp(a->utt, b->utt);
+    return order ? order : (a->line > b->line) - (a->line < b->line);
+}
+
+static bool parse_seconds(const char *text, double *seconds)
+{
+    char *end;
+    *seconds = strtod(text, &end);
+    return end != text && !*end && *seconds == *seconds && *seconds < 1e9;
+}
+
+static int parse_line(const char *path, int64_t line, char *text, Segment *segment, Error *error)
+{
+    char *word[5] = {0}, *rest = NULL;
+    int n = 0;
+    for (char *w = strtok_r(text, " \t\r", &rest); w; w = strtok_r(NULL, " \t\r", &rest))
+        if (n++ < 5)
+            word[n - 1] = w;
+    double start, end;
+    if (n < 4 || n > 5 || !parse_seconds(word[2], &start) || !parse_seconds(word[3], &end))
+        return error_set(error, "%s:%" PRId64 ": is not `utterance recording start end`", path, line);
+    if (start < 0 || (end <= start && end != -1))
+        return error_set(error, "%s:%" PRId64 ": %s ends at %s s, which is not after %s s", path, line,
+                         word[0], word[3], word[2]);
+    *segment = (Segment){mem_strdup(word[0]), mem_strdup(word[1]), start, end, line};
+    return 0;
+}
+
+static int parse(const char *path, char *text, Segments *segments, Error *error)
+{
+    int64_t capacity = 0, number = 0;
+    for (char *line = text, *next; line; line = next) {
+        if ((next = strchr(line, '\n')))
+            *next++ = '\0';
+        number++;
+        if (!line[strspn(line, " \t\r")])
+            continue;
+        if (segments->n == capacity) {
+            capacity = 2 * capacity + 64;
+            segments->items = mem_grow(segments->items, (size_t)capacity, sizeof(Segment));
+        }
+        if (parse_line(path, number, line, &segments->items[segments->n], error) < 0)
+            return -1;
+        segments->n++;
+    }
+    if (segments->n == 0)
+        return error_set(error, "%s is empty; expected lines `utterance recording start end`", path);
+    qsort(segments->items, (size_t)segments->n, sizeof(Segment), compare_segments);
+    for (int64_t i = 1; i < segments->n; i++)
+        if (strcmp(segments->items[i - 1].utt, segments->items[i].utt) == 0)
+            return error_set(error, "%s:%" PRId64 ": %s stands in line %" PRId64 " already", path,
+                             segments->items[i].line, segments->items[i].utt, segments->items[i - 1].line);
+    return 0;
+}
+
+int segments_load(const char *path, Segments *segments, Error *error)
+{
+    char *text;
+    size_t n_bytes;
+    *segments = (Segments){0};
+    if (file_read(path, &text, &n_bytes, error) < 0)
+        return -1;
+    int status = parse(path, text, segments, error);
+    mem_free(text);
+    if (status < 0)
+        segments_release(segments);
+    return status;
+}
+
+void segments_release(Segments *segments)
+{
+    for (int64_t i = 0; i < segments->n; i++) {
+        mem_free(segments->items[i].utt);
+        mem_free(segments->items[i].recording);
+    }
+    mem_free(segments->items);
+    *segments = (Segments){0};
+}
