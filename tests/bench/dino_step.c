@@ -1,20 +1,16 @@
 // One DINO step, ECAPA-TDNN student and teacher, as the field runs it: batch 8, 2 crops of 300 and 4 of 200
-// frames, 65 536 prototypes; forward, backward, clipping, SGD, moving average. Prints the best step's
-// seconds, GFLOP/s (of its matrix products) and share of the SGEMM peak measured in the same run.
-//
-//     bench_dino_step [channels] [prototypes] [batch] [steps]
+// frames; forward, backward, clipping, SGD, moving average. 512 channels with 65 536 prototypes, 128 with
+// 4 096.
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/files.h"
 #include "base/memory.h"
 #include "base/rng.h"
 #include "base/threads.h"
+#include "bench.h"
 #include "losses/dino.h"
 #include "models/dino_head.h"
 #include "models/encoder.h"
-#include "sgemm_peak.h"
-#include "tensor/gemm.h"
 #include "tensor/ops.h"
 #include "train/ema.h"
 #include "train/optimizer.h"
@@ -22,7 +18,7 @@
 enum { N_LONG = 2, N_SHORT = 4, LONG_FRAMES = 300, SHORT_FRAMES = 200, N_MELS = 80 };
 
 typedef struct Sizes {
-    int64_t channels, n_prototypes, batch, n_steps;
+    int64_t channels, n_prototypes, batch;
 } Sizes;
 
 typedef struct Network {
@@ -133,8 +129,9 @@ static Tensor *learn(Training *training)
     return dino_head_forward(student->head, student->tape, x, true);
 }
 
-static double step(Training *training)
+static void step(void *context)
 {
+    Training *training = context;
     static const DinoLoss options = {N_LONG, N_LONG + N_SHORT, 0.1, 0.04};
     Network *student = &training->student;
     Tensor *targets = teach(training), *logits = learn(training);
@@ -145,43 +142,23 @@ static double step(Training *training)
     gradients_clip_each(&student->parameters, 3);
     optimizer_step(&training->optimizer, 0.1);
     ema_update(&training->teacher.parameters, &student->parameters, 0.996);
-    return loss->data[0];
 }
 
-static double larger(double a, double b)
+static void bench(Sizes sizes, int n_runs)
 {
-    return a > b ? a : b;
-}
-
-static void report(const Training *training, double seconds, double flop, double peak)
-{
-    const Sizes *sizes = &training->sizes;
-    printf("dino step, ECAPA %lld, batch %lld, %lld prototypes: %.2f s, %.0f GFLOP, %.0f GFLOP/s, "
-           "%.0f %% of the SGEMM peak (%.0f GFLOP/s), tapes %.0f MiB, %s\n",
-           (long long)sizes->channels, (long long)sizes->batch, (long long)sizes->n_prototypes, seconds,
-           flop / 1e9, flop / seconds / 1e9, 100 * flop / seconds / peak, peak / 1e9,
-           (double)(tape_peak_bytes(training->student.tape) + tape_peak_bytes(training->teacher.tape)) /
-               1048576,
-           threads_describe());
-}
-
-int main(int argc, char **argv)
-{
-    Sizes sizes = {argc > 1 ? atoll(argv[1]) : 512, argc > 2 ? atoll(argv[2]) : 65536,
-                   argc > 3 ? atoll(argv[3]) : 8, argc > 4 ? atoll(argv[4]) : 5};
     Training training;
-    threads_set(0);
+    char name[100];
     training_init(&training, sizes);
-    double peak = sgemm_peak(), best = 1e30, flop = 0;
-    for (int64_t i = 0; i < sizes.n_steps; i++) {
-        double start = clock_seconds(), before = gemm_flop_count(), loss = step(&training);
-        double seconds = clock_seconds() - start;
-        flop = gemm_flop_count() - before;
-        best = seconds < best ? seconds : best;
-        peak = larger(peak, sgemm_peak());
-        printf("dino step %lld: %.2f s, loss %.4f\n", (long long)i, seconds, loss);
-    }
-    report(&training, best, flop, peak);
+    snprintf(name, sizeof name, "DINO step, ECAPA %lld, %lld x (2 x 3 s + 4 x 2 s), K %lld",
+             (long long)sizes.channels, (long long)sizes.batch, (long long)sizes.n_prototypes);
+    bench_run(name, n_runs, step, &training);
     training_release(&training);
+}
+
+int main(void)
+{
+    threads_set(0);
+    bench((Sizes){128, 4096, 8}, 5);
+    bench((Sizes){512, 65536, 8}, 3);
     return 0;
 }
