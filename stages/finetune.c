@@ -203,7 +203,7 @@ int main(int argc, char **argv)
          "the model (safetensors); finetune.log lies beside it", true},
         {"init", OPTION_TEXT, &s.init, 0, 0, NULL, "FILE",
          "weights to start from; they bring their architecture", false},
-        {"encoder", OPTION_CHOICE, &s.train.encoder, 0, 0, "ecapa|wavlm", NULL,
+        {"encoder", OPTION_CHOICE, &s.train.encoder, 0, 0, ARCHITECTURE_NAMES, NULL,
          "kind of encoder, without --init", false},
         {"architecture", OPTION_TEXT, &s.train.architecture, 0, 0, NULL, "KEY=VALUE,...",
          "its sizes (default: small ones, for small corpora)", false},

@@ -5,20 +5,23 @@
 
 #include "base/memory.h"
 
+// `small` holds where the user names no sizes, `fixed` always, under what the user says.
 static const struct {
-    const char *encoder, *settings;
-} SMALL[] = {{"ecapa", "channels=128,emb_bn=true"},
-             {"wavlm", "frontend=fbank,encoder_layers=4,encoder_embed_dim=192,encoder_ffn_embed_dim=768,"
-                       "encoder_attention_heads=4,conv_pos=31,conv_pos_groups=8,head_nb=8,"
-                       "compression_dim=64,outputs_dim=192,encoder_layerdrop=0,dropout=0.1"}};
-
-static const char *small_settings(const char *encoder)
-{
-    for (size_t i = 0; i < sizeof SMALL / sizeof SMALL[0]; i++)
-        if (strcmp(encoder, SMALL[i].encoder) == 0)
-            return SMALL[i].settings;
-    return "";
-}
+    const char *name, *encoder, *small, *fixed;
+} ENCODERS[] = {
+    {"ecapa", "ecapa", "channels=128,emb_bn=true", ""},
+    {"wavlm", "wavlm",
+     "frontend=fbank,encoder_layers=4,encoder_embed_dim=192,encoder_ffn_embed_dim=768,"
+     "encoder_attention_heads=4,conv_pos=31,conv_pos_groups=8,head_nb=8,compression_dim=64,outputs_dim=192,"
+     "encoder_layerdrop=0,dropout=0.1",
+     ""},
+    {"wavlm-base", "wavlm", "", ""}, // the encoder's own defaults
+    {"wavlm-base-plus", "wavlm", "", ""},
+    {"wavlm-large", "wavlm", "",
+     "extractor_mode=layer_norm,normalize=true,layer_norm_first=true,encoder_layers=24,encoder_embed_dim="
+     "1024,"
+     "encoder_ffn_embed_dim=4096,encoder_attention_heads=16"},
+};
 
 static cJSON *value_of(const char *text)
 {
@@ -49,12 +52,19 @@ int architecture_override(cJSON *architecture, const char *settings, Error *erro
     return status;
 }
 
-cJSON *architecture_parse(const char *encoder, const char *settings, Error *error)
+cJSON *architecture_parse(const char *name, const char *settings, Error *error)
 {
-    cJSON *architecture = cJSON_CreateObject();
-    cJSON_AddStringToObject(architecture, "encoder", encoder);
-    if (architecture_override(architecture, settings ? settings : small_settings(encoder), error) == 0)
-        return architecture;
-    cJSON_Delete(architecture);
+    for (size_t i = 0; i < sizeof ENCODERS / sizeof ENCODERS[0]; i++) {
+        if (strcmp(name, ENCODERS[i].name) != 0)
+            continue;
+        cJSON *architecture = cJSON_CreateObject();
+        cJSON_AddStringToObject(architecture, "encoder", ENCODERS[i].encoder);
+        if (architecture_override(architecture, ENCODERS[i].fixed, error) == 0 &&
+            architecture_override(architecture, settings ? settings : ENCODERS[i].small, error) == 0)
+            return architecture;
+        cJSON_Delete(architecture);
+        return NULL;
+    }
+    error_set(error, "encoder %s is not known; there are " ARCHITECTURE_NAMES, name);
     return NULL;
 }
