@@ -300,7 +300,7 @@ static void draw_sizes(FILE *out, const Round *round, int64_t width, int64_t n_b
                     .title = "Cluster sizes",
                     .width = SMALL_WIDTH,
                     .height = SMALL_HEIGHT,
-                    .x = {SVG_LINEAR, 0, (double)(n_bins * width), "utterances per cluster", NULL},
+                    .x = {SVG_LINEAR, 0, (double)(n_bins * width + 1), "utterances per cluster", NULL},
                     .y = {.label = "clusters"}};
     svg_axis_fit(&plot.y, (double[]){0, most}, 2);
     svg_begin(&plot, NULL, 0);
@@ -309,7 +309,9 @@ static void draw_sizes(FILE *out, const Round *round, int64_t width, int64_t n_b
         snprintf(hint, sizeof hint, "%.0f clusters of %lld to %lld utterances", counts[i],
                  (long long)(i * width + 1), (long long)((i + 1) * width));
         if (counts[i] > 0)
-            svg_bar(&plot, (double)(i * width), (double)((i + 1) * width), counts[i], svg_colour(0), hint);
+            // A size stands in the middle of its bar.
+            svg_bar(&plot, (double)(i * width) + 0.5, (double)((i + 1) * width) + 0.5, counts[i],
+                    svg_colour(0), hint);
     }
     svg_end(&plot);
 }
