@@ -1,4 +1,5 @@
 // voxloop-import: other toolkits' weights into our checkpoint, and back.
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -66,38 +67,55 @@ typedef struct Exported {
     int64_t n;
 } Exported;
 
-static int name_tensors(const char *path, const SafeReader *model, PeerForm form, Exported *out, Error *error)
+static void name_tensors(const SafeReader *model, PeerForm form, Exported *out)
 {
     out->tensors = mem_alloc((size_t)safe_count(model) + 1, sizeof(SafeTensor));
     NameList homeless = {0};
     for (int64_t i = 0; i < safe_count(model); i++) {
         SafeTensor tensor = *safe_at(model, i);
-        char *name = peer_name(form, tensor.name, 0);
-        if (!name && !begins(tensor.name, PEER_POOLING_PREFIX) && !begins(tensor.name, CLASSIFIER_PREFIX))
+        char *name = begins(tensor.name, CLASSIFIER_PREFIX) ? NULL : peer_name(form, tensor.name, 0);
+        if (!name) {
             list_name(&homeless, tensor.name);
-        if (!name)
             continue;
+        }
         tensor.name = mem_printf("%s%s", peer_prefix(form), name);
         mem_free(name);
         out->tensors[out->n++] = tensor;
     }
     if (homeless.n > 0)
-        return error_set(error, "%s: %s has no names for %lld tensors: %s", path, peer_form_names[form],
-                         (long long)homeless.n, homeless.text);
-    return 0;
+        log_info("%s has no place for %lld tensors: %s", peer_form_names[form], (long long)homeless.n,
+                 homeless.text);
+}
+
+static int publish_config(const char *path, const cJSON *config, Error *error)
+{
+    char *text = cJSON_Print(config);
+    int status = publish_text(path, text, error);
+    cJSON_free(text);
+    return status;
 }
 
 static int publish_folder(const char *folder, const Exported *exported, const cJSON *config, Error *error)
 {
     static const SafeMetadata metadata[] = {{"format", "pt"}};
     char *weights = path_join(folder, "model.safetensors"), *sizes = path_join(folder, "config.json");
-    char *text = cJSON_Print(config);
     int status = folder_create(folder, error) == 0 &&
                          safe_publish(weights, exported->tensors, exported->n, metadata, 1, error) == 0
-                     ? publish_text(sizes, text, error)
+                     ? publish_config(sizes, config, error)
                      : -1;
-    cJSON_free(text);
     mem_free(weights);
+    mem_free(sizes);
+    return status;
+}
+
+// The reference's checkpoints do not tell their sizes: these go into <name>.json, where peer_open() looks.
+static int publish_tuned(const char *path, const Exported *exported, const cJSON *config, Error *error)
+{
+    const char *ending = strrchr(path_name(path), '.');
+    char *sizes = mem_printf("%.*s.json", (int)(ending ? ending - path : (ptrdiff_t)strlen(path)), path);
+    int status = torch_publish(path, NULL, NULL, exported->tensors, exported->n, error);
+    if (status == 0)
+        status = publish_config(sizes, config, error);
     mem_free(sizes);
     return status;
 }
@@ -107,16 +125,16 @@ static int publish_export(const Settings *s, PeerForm form, const SafeReader *mo
 {
     Exported exported = {0};
     cJSON *config = NULL;
-    int status = -1;
+    int status;
     if (peer_config(form, architecture, &config, error) < 0)
-        error_prefix(error, "%s", s->model);
-    else if (name_tensors(s->model, model, form, &exported, error) < 0)
-        status = -1;
-    else if (form == PEER_HUGGING_FACE)
+        return error_prefix(error, "%s", s->model);
+    name_tensors(model, form, &exported);
+    if (form == PEER_HUGGING_FACE)
         status = publish_folder(s->out, &exported, config, error);
+    else if (form == PEER_WAVLM_SSL_SV)
+        status = publish_tuned(s->out, &exported, config, error);
     else
-        status = torch_publish(s->out, form == PEER_MICROSOFT ? "model" : NULL,
-                               form == PEER_MICROSOFT ? config : NULL, exported.tensors, exported.n, error);
+        status = torch_publish(s->out, config ? "model" : NULL, config, exported.tensors, exported.n, error);
     for (int64_t i = 0; i < exported.n; i++)
         mem_free((char *)exported.tensors[i].name);
     mem_free(exported.tensors);

@@ -1,0 +1,61 @@
+#!/bin/bash
+# voxloop-import: peers' checkpoints in, ours out in their forms and in again with the same bytes; damaged and
+# foreign files are refused with one line.
+source "$(dirname "$0")/../support/shell.sh"
+cd "$scratch" || exit 1
+peers=$source_folder/tests/golden/import
+import() { "$bin/voxloop-import" --quiet "$@"; }
+tensors() { "$bin/voxloop-inspect" --limit 1000 "$1" | grep -E '\[[0-9, ]*\]'; }
+
+import --model "$peers/wavlm_ssl_sv.pt" --out tuned.safetensors || fail "wavlm_ssl_sv.pt was not imported"
+"$bin/voxloop-inspect" tuned.safetensors >shown || fail "the import cannot be inspected"
+grep -q 'backend.pooling_fc.weight' shown || { cat shown >&2; fail "the pooling is missing"; }
+[ -s tuned.safetensors.json ] || fail "no word beside the import on how it came to be"
+import --model "$peers/microsoft_base.pt" --out base.safetensors || fail "microsoft_base.pt was not imported"
+import --model "$peers/hf_base" --out hf.safetensors || fail "the folder hf_base was not imported"
+import --model "$peers/hf_base/pytorch_model.bin" --out bin.safetensors || fail "pytorch_model.bin was not imported"
+tensors base.safetensors >wanted
+[ -s wanted ] || fail "voxloop-inspect lists no tensors"
+for same in hf bin; do
+    tensors $same.safetensors | cmp -s - wanted || fail "$same.safetensors holds other tensors than base.safetensors"
+done
+
+# Out and in again: the weights are the same bytes.
+weights() { # the file behind its header
+    local header
+    header=$(od -An -tu8 -N 8 "$1" | tr -d ' ')
+    tail -c +$((header + 9)) "$1" | sha256sum
+}
+import --export --model tuned.safetensors --out tuned.pt || fail "export to wavlm-ssl-sv failed"
+import --export --form hugging-face --model base.safetensors --out folder || fail "export to hugging-face failed"
+import --export --form microsoft --model base.safetensors --out base.pt || fail "export to microsoft failed"
+import --model tuned.pt --out again.safetensors || fail "our wavlm-ssl-sv was not imported"
+[ "$(weights again.safetensors)" = "$(weights tuned.safetensors)" ] || fail "wavlm-ssl-sv changed on its way out and in"
+for form in folder base.pt; do
+    import --model $form --out again.safetensors || fail "our $form was not imported"
+    [ "$(weights again.safetensors)" = "$(weights base.safetensors)" ] || fail "$form changed on its way out and in"
+done
+
+# A fine-tuned model gives embeddings at once; a pre-trained one says what it lacks.
+"$bin/../tests/tool_strange_audio" strange || fail "the strange recordings could not be made"
+"$bin/voxloop-prepare" --quiet --audio strange/fine --out audio || fail "prepare failed"
+"$bin/voxloop-extract" --quiet --audio audio --model tuned.safetensors --out e.npy --format npy || fail "no embeddings from an import"
+expect_one_line 1 'base.safetensors .*missing.*backend' "$bin/voxloop-extract" --quiet --audio audio --model base.safetensors --out x.tar.zst
+
+rm -f out.safetensors
+head -c 50000 "$peers/wavlm_ssl_sv.pt" >cut.pt
+expect_one_line 1 'cut.pt' import --model cut.pt --out out.safetensors
+cp "$peers/wavlm_ssl_sv.pt" flipped.pt
+printf '\x55' | dd of=flipped.pt bs=1 seek=100000 conv=notrunc status=none
+expect_one_line 1 'flipped.pt' import --model flipped.pt --out out.safetensors
+echo 'no checkpoint' >words.pt
+expect_one_line 1 'words.pt' import --model words.pt --out out.safetensors
+expect_one_line 1 'nowhere.pt' import --model nowhere.pt --out out.safetensors
+expect_one_line 1 'another shape' import --model "$peers/wavlm_ssl_sv.pt" --out out.safetensors --architecture outputs_dim=25
+expect_one_line 1 'missing' import --model "$peers/wavlm_ssl_sv.pt" --out out.safetensors --architecture encoder_layers=4
+expect_one_line 1 'surplus' import --model "$peers/wavlm_ssl_sv.pt" --out out.safetensors --architecture encoder_layers=2
+import --model "$peers/wavlm_ssl_sv.pt" --out shorter.safetensors --architecture encoder_layers=2 \
+    --ignore module.__S__.model.encoder.layers.2. >/dev/null 2>&1 && fail "MHFA over fewer layers was imported"
+expect_one_line 1 'holds the encoder wavlm' import --export --form wespeaker --model tuned.safetensors --out out.pt
+[ ! -e out.safetensors ] && [ ! -e out.pt ] || fail "a refused checkpoint left a file"
+echo "import: fine"
