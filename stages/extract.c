@@ -16,6 +16,8 @@
 #include "cache/provenance.h"
 #include "train/checkpoint.h"
 
+enum { BATCH_SECONDS = 60 };
+
 typedef struct Settings {
     const char *audio, *model, *out, *format;
     int64_t batch;
@@ -29,7 +31,8 @@ typedef struct Extraction {
     Fbank *fbank; // NULL: the encoder takes waveforms
     Tape *tape;
     Embeddings embeddings;
-    int64_t *order; // [n] utterances by length, so that equal ones are neighbours
+    int64_t
+        *order; // [n] utterances, the longest first: equal ones are neighbours, memory fails at once or never
     int64_t n_cut, n_repeated;
 } Extraction;
 
@@ -56,7 +59,7 @@ static int compare_lengths(const void *a, const void *b)
 {
     int64_t i = *(const int64_t *)a, j = *(const int64_t *)b;
     int64_t n = input_samples(sorted_extraction, i), m = input_samples(sorted_extraction, j);
-    return n != m ? (n > m ? 1 : -1) : (i > j) - (i < j);
+    return n != m ? (n < m ? 1 : -1) : (i > j) - (i < j);
 }
 
 static int read_samples(const Extraction *x, int64_t utt, float *samples, Error *error)
@@ -101,17 +104,33 @@ static int embed(Extraction *x, const int64_t *utts, int64_t count, Error *error
     return status;
 }
 
+// How many utterances of that length go together: attention's memory grows with the square of the length.
+static int64_t batch_size(const Extraction *x, int64_t n_samples)
+{
+    int64_t most = (int64_t)BATCH_SECONDS * CORPUS_RATE_HZ / n_samples;
+    return most < 1 ? 1 : most < x->settings->batch ? most : x->settings->batch;
+}
+
+static void log_memory(const Extraction *x, int64_t longest)
+{
+    char text[32];
+    log_info("memory: activations take %s for the longest utterance, %.1f s",
+             log_bytes(text, (double)tape_peak_bytes(x->tape)), (double)longest / CORPUS_RATE_HZ);
+}
+
 static int embed_all(Extraction *x, Error *error)
 {
-    int64_t n = corpus_count(x->corpus), most = x->settings->batch;
+    int64_t n = corpus_count(x->corpus);
     Progress *progress = progress_create("utt", n);
     int status = 0;
     for (int64_t i = 0, count; status == 0 && i < n; i += count) {
+        int64_t length = input_samples(x, x->order[i]), most = batch_size(x, length);
         count = 1;
-        while (count < most && i + count < n &&
-               input_samples(x, x->order[i + count]) == input_samples(x, x->order[i]))
+        while (count < most && i + count < n && input_samples(x, x->order[i + count]) == length)
             count++;
         status = embed(x, x->order + i, count, error);
+        if (status == 0 && i == 0)
+            log_memory(x, length);
         if (status == 0 && interrupt_requested())
             status = interrupt_fail(error);
         progress_step(progress, count);
