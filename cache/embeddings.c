@@ -2,12 +2,12 @@
 
 #include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "cache/kaldi_ark.h"
 #include "cache/lists.h"
 #include "cache/npy.h"
 #include "cache/publish.h"
@@ -142,8 +142,15 @@ static int load_npy(const char *path, const char *list_path, Embeddings *embeddi
 int embeddings_load(const char *path, const char *list_path, Embeddings *embeddings, Error *error)
 {
     Embeddings loaded = {0};
-    int status =
-        ends_in(path, ".npy") ? load_npy(path, list_path, &loaded, error) : load_shard(path, &loaded, error);
+    int status;
+    if (ends_in(path, ".npy"))
+        status = load_npy(path, list_path, &loaded, error);
+    else if (ends_in(path, ".ark"))
+        status = ark_load(path, &loaded, error);
+    else if (ends_in(path, ".scp"))
+        status = ark_scp_load(path, &loaded, error);
+    else
+        status = load_shard(path, &loaded, error);
     if (status == 0)
         status = sort_rows(path, &loaded, error);
     for (int64_t i = 0; status == 0 && i < loaded.n * loaded.dim; i++)
@@ -190,41 +197,6 @@ int embeddings_publish_npy(const char *path, const Embeddings *embeddings, Error
     mem_free(text);
     mem_free(list);
     mem_free(folder);
-    return status;
-}
-
-// Kaldi's binary float vector: "<utt> " NUL 'B' "FV " 4 <int32 dim> <dim floats>; the scp gives the byte
-// offset of the NUL (kaldi-io and kaldi-vector.cc).
-int embeddings_publish_ark(const char *path, const Embeddings *embeddings, Error *error)
-{
-    size_t stem = strlen(path) - (ends_in(path, ".ark") ? 4 : 0);
-    char *scp_path = mem_printf("%.*s.scp", (int)stem, path);
-    PublishFile *ark = publish_open(path, error), *scp = ark ? publish_open(scp_path, error) : NULL;
-    int status = scp ? 0 : -1;
-    int64_t offset = 0;
-    for (int64_t i = 0; status == 0 && i < embeddings->n; i++) {
-        int32_t dim = (int32_t)embeddings->dim;
-        size_t n_bytes = (size_t)dim * sizeof(float);
-        FILE *out = publish_stream(ark);
-        offset += fprintf(out, "%s ", embeddings->utts[i]);
-        fprintf(publish_stream(scp), "%s %s:%" PRId64 "\n", embeddings->utts[i], path, offset);
-        fwrite("\0BFV \4", 1, 6, out);
-        fwrite(&dim, sizeof dim, 1, out);
-        if (fwrite(embeddings->matrix + i * dim, 1, n_bytes, out) != n_bytes)
-            status = error_set_errno(error, "%s: cannot write", path);
-        offset += 10 + (int64_t)n_bytes;
-    }
-    if (status == 0) {
-        status = publish_commit(ark, error);
-        if (status == 0)
-            status = publish_commit(scp, error);
-        else
-            publish_abandon(scp);
-    } else {
-        publish_abandon(ark);
-        publish_abandon(scp);
-    }
-    mem_free(scp_path);
     return status;
 }
 

@@ -1,5 +1,5 @@
 // A set of embeddings: matrix [n, dim] and one utterance id per row.
-// On disk: a shard with embeddings.npy and utts.txt, or x.npy with a list, or a Kaldi ark of float vectors.
+// On disk: a shard with embeddings.npy and utts.txt, or x.npy with a list, or a Kaldi ark (kaldi_ark.h).
 #pragma once
 #include <stdint.h>
 #include "base/error.h"
@@ -10,12 +10,11 @@ typedef struct Embeddings {
     int64_t n, dim;
 } Embeddings;
 
-// path: *.tar.zst, or *.npy (then list_path names its rows; NULL: utts.txt beside it).
+// path: *.tar.zst, a Kaldi *.ark or *.scp, or *.npy (then list_path names its rows; NULL: utts.txt beside
+// it).
 int embeddings_load(const char *path, const char *list_path, Embeddings *embeddings, Error *error);
 int embeddings_publish_shard(const char *path, const Embeddings *embeddings, Error *error);
 int embeddings_publish_npy(const char *path, const Embeddings *embeddings,
-                           Error *error); // and utts.txt beside it
-int embeddings_publish_ark(const char *path, const Embeddings *embeddings,
-                           Error *error);                               // and .scp beside it
+                           Error *error);                               // and utts.txt beside it
 int64_t embeddings_find(const Embeddings *embeddings, const char *utt); // -1: not there
 void embeddings_release(Embeddings *embeddings);

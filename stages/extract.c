@@ -13,6 +13,7 @@
 #include "base/progress.h"
 #include "cache/corpus.h"
 #include "cache/embeddings.h"
+#include "cache/kaldi_ark.h"
 #include "cache/provenance.h"
 #include "train/checkpoint.h"
 
@@ -185,7 +186,7 @@ static int publish(const Program *program, const Settings *s, const Embeddings *
     if (strcmp(s->format, "npy") == 0)
         write = embeddings_publish_npy;
     else if (strcmp(s->format, "ark") == 0)
-        write = embeddings_publish_ark;
+        write = ark_publish;
     if (write(s->out, embeddings, error) < 0)
         return -1;
     return provenance_publish(program, s->out, (const char *[]){s->audio, s->model, NULL}, error);

@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "cache/embeddings.h"
+#include "cache/kaldi_ark.h"
 #include "cache/npy.h"
 #include "damage.h"
 
@@ -82,13 +83,22 @@ static void test_rows_are_sorted(void **state)
     mem_free(list);
 }
 
+static void refused(const char *path, const char *list, const char *reason)
+{
+    Embeddings loaded;
+    Error error = {0};
+    assert_int_equal(embeddings_load(path, list, &loaded, &error), -1);
+    if (!strstr(error.text, reason))
+        fail_msg("wanted \"%s\", got: %s", reason, error.text);
+}
+
 // Byte for byte what kaldi's Vector<float>::Write gives: "utt " NUL B "FV " 4 dim values.
 static void test_ark(void **state)
 {
     (void)state;
     Embeddings one = {.matrix = matrix, .utts = utts, .n = 2, .dim = 2};
     Error error = {0};
-    assert_int_equal(embeddings_publish_ark(ark, &one, &error), 0);
+    assert_int_equal(ark_publish(ark, &one, &error), 0);
     static const char EXPECTED[] = "a/1.wav \0BFV \4\2\0\0\0\0\0\x80\x3f\0\0\0\x40"
                                    "a/2.wav \0BFV \4\2\0\0\0\0\0\x40\x40\0\0\x80\x40";
     char *data, *scp = path_join(folder, "e.scp"),
@@ -102,16 +112,42 @@ static void test_ark(void **state)
     assert_string_equal(data, lines);
     mem_free(data);
     mem_free(lines);
+
+    const char *const forms[2] = {ark, scp};
+    for (int f = 0; f < 2; f++) {
+        Embeddings loaded;
+        if (embeddings_load(forms[f], NULL, &loaded, &error) < 0)
+            fail_msg("%s", error.text);
+        assert_int_equal(loaded.n, 2);
+        assert_int_equal(loaded.dim, 2);
+        assert_memory_equal(loaded.matrix, matrix, 4 * sizeof(float));
+        assert_string_equal(loaded.utts[1], utts[1]);
+        embeddings_release(&loaded);
+    }
     mem_free(scp);
+    assert_int_equal(ark_publish(ark, &EXAMPLE, &error), -1); // its third id holds a blank
+    assert_non_null(strstr(error.text, "blank"));
 }
 
-static void refused(const char *path, const char *list, const char *reason)
+static void test_bad_arks(void **state)
 {
+    (void)state;
+    static const char DOUBLES[] = "a \0BDV \4\1\0\0\0\0\0\0\0\0\0\x04\x40";
     Embeddings loaded;
     Error error = {0};
-    assert_int_equal(embeddings_load(path, list, &loaded, &error), -1);
-    if (!strstr(error.text, reason))
-        fail_msg("wanted \"%s\", got: %s", reason, error.text);
+    scratch_write(ark, DOUBLES, sizeof DOUBLES - 1);
+    assert_int_equal(embeddings_load(ark, NULL, &loaded, &error), 0);
+    assert_true(loaded.matrix[0] == 2.5f);
+    embeddings_release(&loaded);
+    scratch_write(ark, DOUBLES, sizeof DOUBLES - 2);
+    refused(ark, NULL, "ends inside the vector of a");
+    scratch_write(ark, "a  [ 1 2 ]\n", 11);
+    refused(ark, NULL, "no binary Kaldi vector");
+    static const char WIDTHS[] = "a \0BFV \4\1\0\0\0\0\0\0\0b \0BFV \4\2\0\0\0\0\0\0\0\0\0\0\0";
+    scratch_write(ark, WIDTHS, sizeof WIDTHS - 1);
+    refused(ark, NULL, "of b has 2 numbers, not 1");
+    scratch_write(ark, "", 0);
+    refused(ark, NULL, "holds no vectors");
 }
 
 static void test_bad_sets(void **state)
@@ -158,9 +194,9 @@ static void test_damaged_shard(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_rows_are_sorted),
-        cmocka_unit_test(test_ark),           cmocka_unit_test(test_bad_sets),
-        cmocka_unit_test(test_damaged_shard),
+        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_rows_are_sorted),
+        cmocka_unit_test(test_ark),         cmocka_unit_test(test_bad_arks),
+        cmocka_unit_test(test_bad_sets),    cmocka_unit_test(test_damaged_shard),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
