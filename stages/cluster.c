@@ -413,7 +413,8 @@ int main(int argc, char **argv)
                   .threshold_distance = NAN,
                   .threshold_similarity = NAN};
     const Option options[] = {
-        {"embeddings", OPTION_TEXT, &s.embeddings, 0, 0, NULL, "FILE", "embeddings: shard, .npy, Kaldi .ark or .scp", true},
+        {"embeddings", OPTION_TEXT, &s.embeddings, 0, 0, NULL, "FILE",
+         "embeddings: shard, .npy, Kaldi .ark or .scp", true},
         {"list", OPTION_TEXT, &s.list, 0, 0, NULL, "FILE",
          "utterances of a .npy (default: utts.txt beside it)", false},
         {"out", OPTION_TEXT, &s.out, 0, 0, NULL, "FILE", "label shard", true},

@@ -226,7 +226,8 @@ int main(int argc, char **argv)
 {
     Settings s = {.label_free_pairs = 20000};
     const Option options[] = {
-        {"embeddings", OPTION_TEXT, &s.embeddings, 0, 0, NULL, "FILE", "embeddings: shard, .npy, Kaldi .ark or .scp", true},
+        {"embeddings", OPTION_TEXT, &s.embeddings, 0, 0, NULL, "FILE",
+         "embeddings: shard, .npy, Kaldi .ark or .scp", true},
         {"list", OPTION_TEXT, &s.list, 0, 0, NULL, "FILE",
          "utterances of a .npy (default: utts.txt beside it)", false},
         {"trials", OPTION_TEXT, &s.trials, 0, 0, NULL, "FILE",

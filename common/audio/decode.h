@@ -18,8 +18,8 @@ typedef struct DecodeLimits {
 // not finite. Thread-safe. The memory is that of one recording.
 int audio_decode(const char *path, const DecodeLimits *limits, int16_t **samples, int64_t *n, Error *error);
 
-// The stretch from `start` to `end` seconds (end < 0: the recording's), read without what lies before; one that
-// ends behind the recording's end is refused.
+// The stretch from `start` to `end` seconds (end < 0: the recording's), read without what lies before; one
+// that ends behind the recording's end is refused.
 int audio_decode_part(const char *path, double start, double end, const DecodeLimits *limits,
                       int16_t **samples, int64_t *n, Error *error);
 
