@@ -81,12 +81,18 @@ $(if $(test_audio),$(eval $(call prepare_rule,$(test_audio),$(WORK)/test)))
 
 # ---- the rounds ----------------------------------------------------------------------------------------------
 
+# Given weights are ours already if they are safetensors; other toolkits' are imported.
+wavlm := $(if $(filter-out %.safetensors,$(WAVLM)),$(WORK)/wavlm.safetensors,$(WAVLM))
+ifneq ($(wavlm),$(WAVLM))
+  $(eval $(call stage_rule,$(wavlm),import,,$(call made,$(WAVLM)),--model $(WAVLM) --out $(wavlm),,$(if $(wildcard $(WAVLM)/.),$(call listing,$(WAVLM)))))
+endif
+
 # What finetune starts from: given weights, or init = pretrain (iter0's encoder), previous, none.
 start_pretrain = $(WORK)/iter0/model.safetensors
 start_previous = $(2)/model.safetensors
 start_none     =
 $(if $(filter none pretrain previous,$(init)),,$(error INIT=$(init) is not known; it is none, pretrain or previous))
-start = $(or $(WAVLM),$(start_$(init)))
+start = $(or $(wavlm),$(start_$(init)))
 
 evaluated      := $(if $(test_audio),test-embeddings,embeddings).tar.zst
 evaluate_audio := $(WORK)/$(if $(test_audio),test,audio)
@@ -111,7 +117,7 @@ endef
 pretrain_rule = $(call stage_rule,$(1)/model.safetensors,pretrain,$(3),$(WORK)/audio/utts.tsv,\
   --audio $(WORK)/audio --out $(1)/model.safetensors)
 finetune_rule = $(call stage_rule,$(1)/model.safetensors,finetune,$(3),\
-  $(WORK)/audio/utts.tsv $(call digest,$(2)/labels.tar.zst) $(if $(WAVLM),$(WAVLM),$(if $(start),$(call digest,$(start)))),\
+  $(WORK)/audio/utts.tsv $(call digest,$(2)/labels.tar.zst) $(or $(wavlm),$(if $(start),$(call digest,$(start)))),\
   --audio $(WORK)/audio --labels $(2)/labels.tar.zst $(addprefix --init ,$(start)) --out $(1)/model.safetensors,$(notdir $(2)))
 extract_rule  = $(call stage_rule,$(1)/$(3),extract,$(4),$(2)/utts.tsv $(call digest,$(1)/model.safetensors),\
   --audio $(2) --model $(1)/model.safetensors --out $(1)/$(3))
@@ -131,5 +137,5 @@ report: | $(round_goals) $(built)
 	$(Q)$(BIN)/voxloop-report --work $(WORK) --out $(WORK)/report.html $(addprefix --truth ,$(truth))
 
 clean:
-	rm -rf $(addprefix $(WORK)/,audio test demo report.html .lock) $(wildcard $(WORK)/iter[0-9]*)
+	rm -rf $(addprefix $(WORK)/,audio test demo report.html .lock) $(wildcard $(WORK)/iter[0-9]* $(WORK)/wavlm.safetensors*)
 	@rmdir --ignore-fail-on-non-empty $(WORK)
