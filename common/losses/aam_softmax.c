@@ -15,8 +15,10 @@ typedef struct Context {
     float *norm_x, *norm_w; // [B], [N]
     float *probability;     // [B, N] softmax of the logits
     float *slope;           // [B] d logit[b, y] / d cosine[b, y], over scale
-    const int64_t *labels;  // [B]
+    const int64_t *labels;  // [B] y, where the margin is
+    int64_t *targets;       // [B] the class trained on; -1: the sample does not count
     float scale;
+    double n_counted; // what the sum of losses is divided by
 } Context;
 
 static void normalize_rows(const float *x, int64_t rows, int64_t dim, float *unit, float *norm)
@@ -83,17 +85,22 @@ static bool is_largest(const float *row, int64_t n, int64_t index)
     return true;
 }
 
-// d_logit = (softmax - onehot) / B; d_cosine = scale * d_logit, times the slope at the label.
+// d_logit = (softmax - onehot) / n_counted; d_cosine = scale * d_logit, times the slope at the label.
 static void fill_d_cosine(const Context *c, int64_t batch, int64_t n, float d_loss, float *d_cosine)
 {
-    float factor = d_loss * c->scale / (float)batch;
+    float factor = d_loss * c->scale / (float)c->n_counted;
 #pragma omp parallel for schedule(static) if (batch * n > 65536)
     for (int64_t b = 0; b < batch; b++) {
         float *row = d_cosine + b * n;
+        int64_t target = c->targets[b];
+        if (target < 0) {
+            memset(row, 0, (size_t)n * sizeof *row);
+            continue;
+        }
         for (int64_t k = 0; k < n; k++)
             row[k] = factor * c->probability[b * n + k];
-        int64_t label = c->labels[b];
-        row[label] = (row[label] - factor) * c->slope[b];
+        row[target] -= factor;
+        row[c->labels[b]] *= c->slope[b];
     }
 }
 
@@ -132,9 +139,57 @@ static Context *context_create(Tape *tape, const Tensor *x, const Tensor *w, con
     c->probability = tape_scratch(tape, (size_t)(batch * n) * sizeof(float));
     c->slope = tape_scratch(tape, (size_t)batch * sizeof(float));
     int64_t *copy = tape_scratch(tape, (size_t)batch * sizeof(int64_t));
+    c->targets = tape_scratch(tape, (size_t)batch * sizeof(int64_t));
     memcpy(copy, labels, (size_t)batch * sizeof(int64_t));
+    memcpy(c->targets, labels, (size_t)batch * sizeof(int64_t));
     c->labels = copy;
+    c->n_counted = (double)batch;
     return c;
+}
+
+// --- the gate
+
+// scores [N] -> the largest of softmax(scores / sharpening) and its place.
+static double most_probable(const float *scores, int64_t n, double sharpening, int64_t *place)
+{
+    *place = 0;
+    for (int64_t k = 1; k < n; k++)
+        if (scores[k] > scores[*place])
+            *place = k;
+    double sum = 0;
+    for (int64_t k = 0; k < n; k++)
+        sum += exp((scores[k] - scores[*place]) / sharpening);
+    return 1 / sum;
+}
+
+// Decides which samples count, and as what; returns the sum of their losses. As in the reference, a corrected
+// sample keeps the margin at its old label.
+static double pass_gate(Tape *tape, Context *c, const LossGate *gate, const Tensor *weight, int64_t batch,
+                        AamReport *report)
+{
+    int64_t n = weight->dim[0], dim = weight->dim[1];
+    double sum = 0;
+    TapeMark mark = tape_scratch_begin(tape);
+    float *scores = gate->clean ? tape_scratch(tape, (size_t)(batch * n) * sizeof(float)) : NULL;
+    if (scores)
+        gemm(false, true, batch, n, dim, 1, gate->clean, dim, weight->data, dim, 0, scores, n);
+    for (int64_t b = 0; b < batch; b++) {
+        const float *logits = report->logits + b * n;
+        int64_t target;
+        if (log(report->losses[b]) <= gate->threshold) {
+            sum += report->losses[b];
+            report->n_passed++;
+        } else if (scores && most_probable(scores + b * n, n, gate->sharpening, &target) > gate->confidence) {
+            sum += report->losses[b] + logits[c->labels[b]] - logits[target];
+            c->targets[b] = target;
+            report->n_corrected++;
+        } else {
+            c->targets[b] = -1;
+        }
+    }
+    tape_scratch_end(tape, mark);
+    c->n_counted = scores ? (double)batch : fmax((double)report->n_passed, 1);
+    return sum;
 }
 
 Tensor *aam_softmax_loss(Tape *tape, Tensor *embeddings, Tensor *weight, const int64_t *labels,
@@ -156,23 +211,30 @@ Tensor *aam_softmax_loss(Tape *tape, Tensor *embeddings, Tensor *weight, const i
 #pragma omp parallel for schedule(static) reduction(+ : n_right, n_right_with_margin) if (batch * n > 65536)
     for (int64_t b = 0; b < batch; b++) {
         float *row = logits + b * n;
-        int64_t label = labels[b];
-        assert(label >= 0 && label < n);
-        n_right += is_largest(row, n, label);
+        assert(labels[b] >= 0 && labels[b] < n);
+        n_right += is_largest(row, n, labels[b]);
         double slope;
-        row[label] = (float)add_margin(options, row[label], &slope);
+        row[labels[b]] = (float)add_margin(options, row[labels[b]], &slope);
         c->slope[b] = (float)slope;
-        n_right_with_margin += is_largest(row, n, label);
+        n_right_with_margin += is_largest(row, n, labels[b]);
         for (int64_t k = 0; k < n; k++)
             row[k] *= c->scale;
-        losses[b] = (float)softmax_row(row, n, label, c->probability + b * n);
+        losses[b] = (float)softmax_row(row, n, labels[b], c->probability + b * n);
     }
-    for (int64_t b = 0; b < batch; b++)
+    AamReport seen = {.accuracy = (double)n_right / (double)batch,
+                      .accuracy_with_margin = (double)n_right_with_margin / (double)batch,
+                      .losses = losses,
+                      .logits = logits,
+                      .targets = c->targets};
+    for (int64_t b = 0; b < batch && !options->gate; b++)
         sum += losses[b];
-    loss->data[0] = (float)(sum / (double)batch);
+    if (options->gate)
+        sum = pass_gate(tape, c, options->gate, weight, batch, &seen);
+    else
+        seen.n_passed = batch;
+    loss->data[0] = (float)(sum / c->n_counted);
     tape_record(tape, &aam_softmax, loss, (Tensor *[]){embeddings, weight}, 2, c);
     if (report)
-        *report = (AamReport){(double)n_right / (double)batch, (double)n_right_with_margin / (double)batch,
-                              losses, logits};
+        *report = seen;
     return loss;
 }

@@ -8,21 +8,35 @@
 // easy_margin: the margin only where cos(theta) > 0, the plain cosine elsewhere. Neither the embeddings nor
 // the class weights need to be of length 1. sin(theta) is kept away from 0, so an embedding that equals its
 // class weight has a finite gradient.
+//
+// With a gate (Miara et al. 2024, after Han et al. 2022), a sample counts only when the log of its
+// cross-entropy is at most the threshold; the mean is over those that count. With clean embeddings, the
+// others may be corrected: where max softmax(weight . clean / sharpening), of plain dot products, is above
+// the confidence, the sample is trained on that class instead, and the mean is over the whole batch.
 #pragma once
 #include "tensor/tape.h"
+
+typedef struct LossGate {
+    double threshold;   // of log cross-entropy
+    const float *clean; // [B, D] embeddings of crops without augmentation; NULL: no correction
+    double sharpening, confidence;
+} LossGate;
 
 typedef struct AamSoftmax {
     double margin; // radians
     double scale;
     bool easy_margin;
+    const LossGate *gate; // NULL: every sample counts
 } AamSoftmax;
 
 // What the loss saw; arrays live in the tape's arena.
 typedef struct AamReport {
     double accuracy;             // share of the batch whose largest cosine is its label's
     double accuracy_with_margin; // the same over the logits that the loss sees
-    const float *losses;         // [B] cross-entropy of each sample
+    const float *losses;         // [B] cross-entropy of each sample's own label
     const float *logits;         // [B, N]
+    const int64_t *targets;      // [B] the classes trained on; -1: the sample did not count
+    int64_t n_passed, n_corrected;
 } AamReport;
 
 // embeddings [B, D], weight [N, D], labels [B] in 0..N-1 (asserted) -> the mean loss, one element.

@@ -5,12 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 #include "base/memory.h"
 #include "golden.h"
 #include "losses/aam_softmax.h"
 #include "losses/dino.h"
+#include "losses/loss_mixture.h"
 #include "train/schedule.h"
 
 static const char *FILE_NAME = "losses.safetensors";
@@ -53,6 +55,107 @@ static void check_aam(const Golden *golden, const cJSON *config)
     check(golden, "grad", name, "x", x->grad, tensor_size(x));
     check(golden, "grad", name, "weight", weight->grad, tensor_size(weight));
     tape_destroy(tape);
+}
+
+static void check_flags(const Golden *golden, const char *name, const char *what, const int64_t *actual,
+                        int64_t n)
+{
+    const int32_t *expected = golden_find(golden, "out.%s.%s", name, what)->data;
+    for (int64_t i = 0; i < n; i++)
+        if (actual[i] != expected[i])
+            fail_msg("%s.%s[%lld] is %lld, not %d", name, what, (long long)i, (long long)actual[i],
+                     expected[i]);
+}
+
+static void check_gate(const Golden *golden, const cJSON *config)
+{
+    const char *name = config->string;
+    enum { LAST_EPOCH_WITHOUT_CORRECTION = 8 }; // the reference's, in config.rule
+    Tape *tape = tape_create();
+    tape_begin(tape, TAPE_RECORD);
+    Tensor *x = leaf(tape, golden_tensor(golden, "in.dlglc.x"));
+    Tensor *weight = leaf(tape, golden_tensor(golden, "param.dlglc.weight"));
+    const int64_t *labels = golden_integer(golden, "in.dlglc.label");
+    bool corrects = golden_number(config, "epoch") > LAST_EPOCH_WITHOUT_CORRECTION;
+    LossGate gate = {golden_number(config, "lgl_threshold"),
+                     corrects ? golden_float(golden, "in.dlglc.x_clean") : NULL,
+                     golden_number(config, "sharpening"), golden_number(config, "lc_threshold")};
+    AamSoftmax options = {
+        .margin = golden_number(config, "margin"), .scale = golden_number(config, "scale"), .gate = &gate};
+    AamReport report;
+    Tensor *loss = aam_softmax_loss(tape, x, weight, labels, &options, &report);
+    check(golden, "out", name, "ce", report.losses, x->dim[0]);
+    check(golden, "out", name, "loss", loss->data, 1);
+    tape_backward(tape, loss);
+    check(golden, "grad", name, "x", x->grad, tensor_size(x));
+    check(golden, "grad", name, "weight", weight->grad, tensor_size(weight));
+
+    int64_t passed[1024], batch = x->dim[0], n_passed = 0, n_corrected = 0;
+    const int32_t *correctable = golden_find(golden, "out.%s.mask_lc", name)->data;
+    const int32_t *corrected = golden_find(golden, "out.%s.label_lc", name)->data;
+    assert_true(batch <= 1024);
+    for (int64_t b = 0; b < batch; b++) {
+        passed[b] = log(report.losses[b]) <= gate.threshold;
+        n_passed += passed[b];
+        if (passed[b] || !corrects)
+            continue;
+        n_corrected += correctable[b];
+        assert_int_equal(report.targets[b], correctable[b] ? corrected[b] : -1);
+    }
+    check_flags(golden, name, "mask_lgl", passed, batch);
+    assert_int_equal(report.n_passed, n_passed);
+    assert_int_equal(report.n_corrected, n_corrected);
+    tape_destroy(tape);
+}
+
+static void loss_gate(void **state)
+{
+    (void)state;
+    Golden *golden = golden_open(FILE_NAME);
+    const cJSON *config;
+    int n_cases = 0;
+    cJSON_ArrayForEach(config, cJSON_GetObjectItem(golden_config(golden), "cases"))
+    {
+        if (strncmp(config->string, "dlglc", 5) != 0)
+            continue;
+        check_gate(golden, config);
+        n_cases++;
+    }
+    assert_true(n_cases > 0);
+    golden_close(golden);
+}
+
+// The reference takes the last of 1 000 grid points before the crossing.
+static void gate_threshold(void **state)
+{
+    (void)state;
+    Golden *golden = golden_open(FILE_NAME);
+    const cJSON *values = golden_values(golden), *config;
+    int n_cases = 0;
+    cJSON_ArrayForEach(config, cJSON_GetObjectItem(golden_config(golden), "cases"))
+    {
+        if (strncmp(config->string, "gmm", 3) != 0)
+            continue;
+        const SafeTensor *ce = golden_find(golden, "in.%s.ce", config->string);
+        float *logs = mem_alloc((size_t)ce->n_elements, sizeof(float));
+        for (int64_t i = 0; i < ce->n_elements; i++)
+            logs[i] = logf(((const float *)ce->data)[i]);
+        LossMixture mixture;
+        double threshold;
+        assert_int_equal(loss_mixture_fit(logs, ce->n_elements, &mixture, NULL), 0);
+        assert_int_equal(loss_mixture_crossing(&mixture, &threshold, NULL), 0);
+        char *exact = mem_printf("out.%s.threshold_exact", config->string);
+        char *step = mem_printf("out.%s.grid_step", config->string);
+        double wanted = atof(golden_text(values, exact)), slack = 2 * atof(golden_text(values, step));
+        if (!(fabs(threshold - wanted) <= slack))
+            fail_msg("%s: the gate is at %g, not %g", config->string, threshold, wanted);
+        mem_free(step);
+        mem_free(exact);
+        mem_free(logs);
+        n_cases++;
+    }
+    assert_true(n_cases > 0);
+    golden_close(golden);
 }
 
 static void aam_softmax(void **state)
@@ -151,8 +254,8 @@ static void teacher_temperatures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(aam_softmax),
-        cmocka_unit_test(dino),
+        cmocka_unit_test(aam_softmax),          cmocka_unit_test(loss_gate),
+        cmocka_unit_test(gate_threshold),       cmocka_unit_test(dino),
         cmocka_unit_test(teacher_temperatures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
