@@ -17,8 +17,8 @@
 typedef struct Settings {
     TrainSettings train;
     const char *labels, *init, *schedule, *freeze;
-    int64_t frames, most_per_speaker;
-    double margin, margin_start, margin_ramp, scale, pull, decay, encoder_rate;
+    int64_t frames, most_per_speaker, gate_epoch, correct_epoch;
+    double margin, margin_start, margin_ramp, scale, pull, decay, encoder_rate, confidence;
     bool easy_margin, nesterov;
 } Settings;
 
@@ -125,13 +125,18 @@ static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, i
         .encoder_rate_factor = s->encoder_rate,
         .pull = s->pull,
         .clip_norm = s->train.clip,
-        .crops = {1, s->frames},
+        .crops = {1, s->frames, false},
+        .gate = {s->gate_epoch, s->correct_epoch, 0.1, s->confidence, corpus_count(f->corpus),
+                 (int64_t)sampler_steps_per_epoch(f->sampler)},
         .batch_size = s->train.batch,
         .seed = seed};
 }
 
 static int open_inputs(const Settings *s, int64_t seed, Finetuning *f, Error *error)
 {
+    if (s->correct_epoch > 0 && (s->gate_epoch == 0 || s->gate_epoch > s->correct_epoch))
+        return error_set(error, "--correct-epoch %lld needs a --gate-epoch from 1 to %lld",
+                         (long long)s->correct_epoch, (long long)s->correct_epoch);
     if (!(f->corpus = corpus_open(s->train.audio, error)) || assign_labels(s->labels, f, error) < 0 ||
         train_augmenter(&s->train, f->corpus, seed, &f->augmenter, error) < 0)
         return -1;
@@ -153,6 +158,18 @@ static int make_recipe(const Program *program, const Settings *s, const Finetuni
     return 0;
 }
 
+// gate.json beside the model, for the report.
+static int publish_gate(const Settings *s, const Finetuning *f, Error *error)
+{
+    if (s->gate_epoch == 0)
+        return 0;
+    char *folder = path_folder(s->train.out), *path = path_join(folder, "gate.json");
+    int status = gate_publish(classifier_trainer_gate(f->trainer), path, error);
+    mem_free(path);
+    mem_free(folder);
+    return status;
+}
+
 static int train(const Program *program, const Settings *s, Finetuning *f, int64_t *n_steps, Error *error)
 {
     char recipe[17];
@@ -167,7 +184,7 @@ static int train(const Program *program, const Settings *s, Finetuning *f, int64
         train_loop_from(&s->train, program, recipe, *n_steps, f->corpus, f->sampler, f->augmenter);
     classifier_trainer_attach(f->trainer, &loop);
     ModelInfo info = {f->architecture, *n_steps, program->seed, recipe};
-    if (train_loop_run(&loop, error) < 0 ||
+    if (train_loop_run(&loop, error) < 0 || publish_gate(s, f, error) < 0 ||
         classifier_trainer_publish(f->trainer, s->train.out, &info, error) < 0 ||
         provenance_publish(program, s->train.out, (const char *[]){s->train.audio, s->labels, s->init, NULL},
                            error) < 0)
@@ -186,6 +203,7 @@ static Settings defaults(void)
                   .margin_ramp = 0.5,
                   .scale = 30,
                   .decay = 0.95,
+                  .confidence = 0.5,
                   .encoder_rate = 1,
                   .nesterov = true};
     s.train.epochs = 40;
@@ -221,6 +239,13 @@ int main(int argc, char **argv)
         {"easy-margin", OPTION_FLAG, &s.easy_margin, 0, 0, NULL, NULL, "no margin beyond a right angle",
          false},
         {"pull", OPTION_REAL, &s.pull, 0, 1000, NULL, NULL, "towards the initial weights (the recipe: 0.01)",
+         false},
+        {"Doubtful labels", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
+        {"gate-epoch", OPTION_INTEGER, &s.gate_epoch, 0, 1e6, NULL, NULL,
+         "from this epoch on, utterances whose loss is among the large ones are left out; 0: never", false},
+        {"correct-epoch", OPTION_INTEGER, &s.correct_epoch, 0, 1e6, NULL, NULL,
+         "from this epoch on, they get the class that the model finds; 0: never", false},
+        {"confidence", OPTION_REAL, &s.confidence, 0, 1, NULL, NULL, "of the model in that class, at least",
          false},
         {"Rates", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
         {"schedule", OPTION_CHOICE, &s.schedule, 0, 0, "cosine|step|constant", NULL, "of the learning rate",

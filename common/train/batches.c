@@ -63,18 +63,19 @@ int corpus_babble(void *context, Rng *rng, float *samples, int64_t n, Error *err
     return read_crop(corpus, utt, rng, samples, n, error);
 }
 
-// item: number of the crop in its step, over all groups.
-static int make_crop(const Batches *b, int64_t step, int64_t item, int64_t utt, int64_t n_frames,
+// item: number of the crop in its step, over all groups; a clean one has that of the crop it repeats.
+static int make_crop(const Batches *b, int64_t step, int64_t item, int64_t utt, const CropGroup *group,
                      float *samples, float *input, Error *error)
 {
     const BatchOptions *options = &b->options;
-    int64_t n = fbank_samples(n_frames);
+    int64_t n_frames = group->n_frames, n = fbank_samples(n_frames);
     float *target = b->fbank ? samples : input;
     Rng place = rng_stream(options->seed, "crop", (uint64_t)step, (uint64_t)item);
     if (read_crop(options->corpus, utt, &place, target, n, error) < 0)
         return -1;
     Rng noise = rng_stream(options->seed, "augment", (uint64_t)step, (uint64_t)item);
-    if (options->augmenter && augmenter_apply(options->augmenter, &noise, target, n, error) < 0)
+    if (options->augmenter && !group->clean &&
+        augmenter_apply(options->augmenter, &noise, target, n, error) < 0)
         return error_prefix(error, "augmenting %s", corpus_utt(options->corpus, utt));
     if (!b->fbank)
         return 0;
@@ -97,8 +98,8 @@ static int fill_batch(const Batches *b, Batch *batch, float *samples, Error *err
         const CropGroup *group = &options->groups[g];
         int64_t rows = group->n_views * options->batch_size, width = row_floats(b, group);
         for (int64_t row = 0; row < rows; row++, item++)
-            if (make_crop(b, batch->step, item, batch->utts[row % options->batch_size], group->n_frames,
-                          samples, batch->inputs[g] + row * width, error) < 0)
+            if (make_crop(b, batch->step, group->clean ? row : item, batch->utts[row % options->batch_size],
+                          group, samples, batch->inputs[g] + row * width, error) < 0)
                 return -1;
     }
     return 0;

@@ -19,6 +19,7 @@ enum { BATCH_MAX_GROUPS = 2, BATCH_FEATURES = 80 };
 
 typedef struct CropGroup { // crops of one length; n_views of each utterance
     int64_t n_views, n_frames;
+    bool clean; // the same stretches as the first group's, without augmentation
 } CropGroup;
 
 typedef struct BatchOptions {

@@ -13,9 +13,10 @@ struct ClassifierTrainer {
     ClassifierOptions options;
     Parameters parameters;
     Encoder *encoder;
-    Parameter *classes; // [n_classes, D]
-    Tape *tape;
+    Parameter *classes;      // [n_classes, D]
+    Tape *tape, *clean_tape; // clean_tape: of the crops without augmentation
     Optimizer optimizer;
+    Gate gate;
     float *start;    // [n_values] what the pull leads back to; NULL without a pull
     int64_t *labels; // [batch_size] of the current step
 };
@@ -91,6 +92,8 @@ ClassifierTrainer *classifier_trainer_create(const ClassifierOptions *options, E
     t->options = *options;
     parameters_init(&t->parameters);
     t->tape = tape_create();
+    t->clean_tape = tape_create();
+    gate_init(&t->gate, &options->gate);
     t->labels = mem_alloc((size_t)options->batch_size, sizeof(int64_t));
     if (build(t, error) < 0) {
         classifier_trainer_destroy(t);
@@ -108,6 +111,8 @@ void classifier_trainer_destroy(ClassifierTrainer *t)
     encoder_destroy(t->encoder);
     parameters_release(&t->parameters);
     tape_destroy(t->tape);
+    tape_destroy(t->clean_tape);
+    gate_release(&t->gate);
     mem_free(t->start);
     mem_free(t->labels);
     mem_free(t);
@@ -157,21 +162,37 @@ static double add_pull(ClassifierTrainer *t)
     return total;
 }
 
-static Tensor *forward(ClassifierTrainer *t, const Batch *batch, double margin, AamReport *report)
+static Tensor *embed(const ClassifierTrainer *t, Tape *tape, const float *crops, const ForwardMode *mode)
 {
     const ClassifierOptions *options = &t->options;
     bool is_fbank = t->encoder->input == ENCODER_FBANK;
-    int64_t rows = options->batch_size;
-    int64_t dims[3] = {rows, is_fbank ? options->crops.n_frames : crop_samples(&options->crops),
-                       BATCH_FEATURES};
+    int64_t dims[3] = {options->batch_size,
+                       is_fbank ? options->crops.n_frames : crop_samples(&options->crops), BATCH_FEATURES};
+    return encoder_forward(t->encoder, tape, tape_input(tape, is_fbank ? 3 : 2, dims, crops), mode);
+}
+
+// The model's view of the crops without augmentation, as it would be used: nothing is learnt from it.
+static const float *embed_clean(ClassifierTrainer *t, const Batch *batch)
+{
+    tape_begin(t->clean_tape, TAPE_NO_GRAD);
+    return embed(t, t->clean_tape, batch->inputs[1], &(ForwardMode){.training = false})->data;
+}
+
+static Tensor *forward(ClassifierTrainer *t, const Batch *batch, double margin, AamReport *report)
+{
+    const ClassifierOptions *options = &t->options;
+    const float *clean = gate_corrects(&t->gate, batch->step) ? embed_clean(t, batch) : NULL;
     ForwardMode mode = {.training = true,
                         .rng = rng_stream((uint64_t)options->seed, "dropout", (uint64_t)batch->step, 0)};
     tape_begin(t->tape, TAPE_RECORD);
-    Tensor *input = tape_input(t->tape, is_fbank ? 3 : 2, dims, batch->inputs[0]);
-    Tensor *embeddings = encoder_forward(t->encoder, t->tape, input, &mode);
-    for (int64_t b = 0; b < rows; b++)
+    Tensor *embeddings = embed(t, t->tape, batch->inputs[0], &mode);
+    for (int64_t b = 0; b < options->batch_size; b++)
         t->labels[b] = options->labels[batch->utts[b]];
-    AamSoftmax aam = {.margin = margin, .scale = options->scale, .easy_margin = options->easy_margin};
+    LossGate gate;
+    AamSoftmax aam = {.margin = margin,
+                      .scale = options->scale,
+                      .easy_margin = options->easy_margin,
+                      .gate = gate_now(&t->gate, clean, &gate)};
     return aam_softmax_loss(t->tape, embeddings, &t->classes->tensor, t->labels, &aam, report);
 }
 
@@ -182,7 +203,9 @@ static int classifier_step(void *trainer, const Batch *batch, StepReport *report
     const ClassifierOptions *options = &t->options;
     double margin = margin_at(&options->margin, batch->step);
     AamReport seen;
+    gate_begin_step(&t->gate, batch->step);
     Tensor *loss = forward(t, batch, margin, &seen);
+    gate_record(&t->gate, batch->utts, seen.losses, options->batch_size);
     parameters_zero_grads(&t->parameters);
     if (t->start) {
         float scale = (float)(1 / fmax(loss->data[0], LOSS_FLOOR));
@@ -198,6 +221,11 @@ static int classifier_step(void *trainer, const Batch *batch, StepReport *report
         .learning_rate = rate,
         .details = {{"acc", seen.accuracy}, {"acc_margin", seen.accuracy_with_margin}, {"margin", margin}},
         .arena_bytes = tape_peak_bytes(t->tape)};
+    if (options->gate.gate_epoch > 0) {
+        double batch_size = (double)options->batch_size;
+        report->details[3] = (StepDetail){"passed", (double)seen.n_passed / batch_size};
+        report->details[4] = (StepDetail){"corrected", (double)seen.n_corrected / batch_size};
+    }
     optimizer_step(&t->optimizer, rate);
     return 0;
 }
@@ -208,18 +236,26 @@ void classifier_trainer_attach(ClassifierTrainer *t, TrainLoop *loop)
     loop->trainer = t;
     loop->step = classifier_step;
     loop->batches.input = t->encoder->input;
-    loop->batches.n_groups = 1;
-    loop->batches.groups[0] = t->options.crops;
+    loop->batches.groups[0] = loop->batches.groups[1] = t->options.crops;
+    loop->batches.groups[1].clean = true;
+    loop->batches.n_groups = t->options.gate.correct_epoch > 0 ? 2 : 1;
     const StateItem items[] = {
         {"values", SAFE_F32, p->n_values, p->values},
         {"buffers", SAFE_F32, p->n_buffers, p->buffers},
         {"optimizer.steps", SAFE_I64, 1, &t->optimizer.n_steps},
         {"optimizer.first", SAFE_F32, t->optimizer.first ? p->n_values : 0, t->optimizer.first},
-        {"optimizer.second", SAFE_F32, t->optimizer.second ? p->n_values : 0, t->optimizer.second}};
+        {"optimizer.second", SAFE_F32, t->optimizer.second ? p->n_values : 0, t->optimizer.second},
+        {"gate.threshold", SAFE_F32, t->gate.options.n_utts > 0, &t->gate.threshold},
+        {"gate.losses", SAFE_F32, t->gate.options.n_utts, t->gate.log_losses}};
     loop->n_state = 0;
     for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)
         if (items[i].n > 0)
             loop->state[loop->n_state++] = items[i];
+}
+
+const Gate *classifier_trainer_gate(const ClassifierTrainer *t)
+{
+    return &t->gate;
 }
 
 int classifier_trainer_publish(const ClassifierTrainer *t, const char *path, const ModelInfo *info,

@@ -8,9 +8,11 @@
 // 0 that were loaded, which for WavLM is all of it and not the pooling; R = 0 at the first step pulls
 // nothing.
 //
-// The batch's group 0, one view, is what the classifier sees.
+// The batch's group 0, one view, is what the classifier sees; where labels are corrected, group 1 is the same
+// without augmentation.
 #pragma once
 #include "losses/aam_softmax.h"
+#include "train/gate.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/train_loop.h"
@@ -29,6 +31,7 @@ typedef struct ClassifierOptions {
     double encoder_rate_factor; // of group 0; pooling (where it is a group of its own) and classes have 1
     double pull, clip_norm;     // clip_norm over all gradients together; 0: none
     CropGroup crops;
+    GateOptions gate;
     int64_t batch_size, seed;
 } ClassifierOptions;
 
@@ -39,5 +42,6 @@ void classifier_trainer_destroy(ClassifierTrainer *trainer);
 const Encoder *classifier_trainer_encoder(const ClassifierTrainer *trainer);
 // Fills in the loop's trainer, step, state, crops and input form.
 void classifier_trainer_attach(ClassifierTrainer *trainer, TrainLoop *loop);
+const Gate *classifier_trainer_gate(const ClassifierTrainer *trainer);
 int classifier_trainer_publish(const ClassifierTrainer *trainer, const char *path, const ModelInfo *info,
                                Error *error);

@@ -14,16 +14,17 @@
 #include "train/batches.h"
 #include "train/checkpoint.h"
 
-enum { TRAIN_DETAILS = 4 };
+enum { TRAIN_DETAILS = 6 };
+
+typedef struct StepDetail { // a further mean for the log line
+    const char *name;
+    double value;
+} StepDetail;
 
 typedef struct StepReport {
     double loss, gradient_norm, learning_rate;
-    // Further means for the log line; name NULL ends the list.
-    struct {
-        const char *name;
-        double value;
-    } details[TRAIN_DETAILS];
-    size_t arena_bytes; // of the tapes
+    StepDetail details[TRAIN_DETAILS]; // name NULL ends the list
+    size_t arena_bytes;                // of the tapes
 } StepReport;
 
 enum { STATE_MAX_ITEMS = 16 };

@@ -24,7 +24,7 @@ pretrain() {
 }
 finetune() {
     "$bin/voxloop-finetune" --audio audio --labels utt2spk --architecture $small --steps 40 --batch 4 --frames 60 \
-        --log-every 10 --checkpoint-every 1 --threads 2 "$@"
+        --gate-epoch 3 --correct-epoch 6 --log-every 10 --checkpoint-every 1 --threads 2 "$@"
 }
 extract() { "$bin/voxloop-extract" --quiet --audio audio "$@"; }
 
@@ -74,6 +74,7 @@ out="--out bad/model.safetensors"
 refuses 1 "nowhere holds no utts.tsv" pretrain $out --audio nowhere
 refuses 1 "unknown|not known" pretrain $out --architecture chanels=16
 refuses 2 "batch" pretrain $out --batch 1
+refuses 1 "correct-epoch 2 needs a --gate-epoch" finetune $out --correct-epoch 2
 refuses 1 "cannot open missing|missing" finetune $out --labels missing
 sed 's/^/other-/' utt2spk >strangers
 refuses 1 "0 pseudo-speakers" finetune $out --labels strangers

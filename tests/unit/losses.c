@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -124,6 +125,86 @@ static void test_aam_corners(void **state)
     tape_destroy(tape);
 }
 
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+// Half of the samples pass; of the others those count whose clean embedding lies on a class weight.
+static void check_gate(const char *name, bool corrects)
+{
+    Rng rng = rng_stream(test_seed(), name, 0, 0);
+    Tensor *leaves[2] = {leaf_create(&rng, (int64_t[TENSOR_MAX_DIMS]){B, D}, 0),
+                         leaf_create(&rng, (int64_t[TENSOR_MAX_DIMS]){N, D}, 0)};
+    float clean[B * D] = {0};
+    for (int d = 0; d < D; d++)
+        clean[0 * D + d] = 9 * leaves[1]->data[4 * D + d]; // sample 0 is surely of class 4
+    AamSoftmax options = {.margin = 0, .scale = 8};
+    Tape *tape = tape_create();
+    tape_begin(tape, TAPE_NO_GRAD);
+    AamReport report;
+    aam_softmax_loss(tape, leaves[0], leaves[1], LABELS, &options, &report);
+    double logs[B], sorted[B], expected = 0;
+    for (int b = 0; b < B; b++)
+        logs[b] = sorted[b] = log(report.losses[b]);
+    qsort(sorted, B, sizeof(double), ascending);
+    double threshold = (sorted[B / 2 - 1] + sorted[B / 2]) / 2;
+    int n_passed = 0, n_corrected = 0;
+    for (int b = 0; b < B; b++) {
+        bool passes = logs[b] <= threshold, is_corrected = !passes && corrects && b == 0;
+        n_passed += passes;
+        n_corrected += is_corrected;
+        if (passes)
+            expected += report.losses[b];
+        else if (is_corrected)
+            expected += report.losses[b] + report.logits[b * N + LABELS[b]] - report.logits[b * N + 4];
+    }
+    expected /= corrects ? B : n_passed;
+
+    LossGate gate = {threshold, corrects ? clean : NULL, 0.1, 0.5};
+    options.gate = &gate;
+    Tensor *loss = aam_softmax_loss(tape, leaves[0], leaves[1], LABELS, &options, &report);
+    assert_int_equal(report.n_passed, n_passed);
+    assert_int_equal(report.n_corrected, n_corrected);
+    if (!(fabs(loss->data[0] - expected) <= 1e-5 * fabs(expected)))
+        fail_msg("%s: loss %g, should be %g", name, loss->data[0], expected);
+    tape_destroy(tape);
+    gradcheck(name, build_aam, &options, leaves, 2);
+    leaf_destroy(leaves[0]);
+    leaf_destroy(leaves[1]);
+}
+
+static void test_gate(void **state)
+{
+    (void)state;
+    check_gate("aam, gated", false);
+    check_gate("aam, gated and corrected", true);
+}
+
+// Nothing passes: a loss of 0 and no gradient, rather than a division by zero.
+static void test_closed_gate(void **state)
+{
+    (void)state;
+    Rng rng = rng_stream(test_seed(), "closed gate", 0, 0);
+    Tensor *x = leaf_create(&rng, (int64_t[TENSOR_MAX_DIMS]){B, D}, 0);
+    Tensor *w = leaf_create(&rng, (int64_t[TENSOR_MAX_DIMS]){N, D}, 0);
+    LossGate gate = {-100, NULL, 0.1, 0.5};
+    AamSoftmax options = {.margin = 0.2, .scale = 8, .gate = &gate};
+    Tape *tape = tape_create();
+    tape_begin(tape, TAPE_RECORD);
+    Tensor *input = tape_input(tape, 2, (int64_t[]){B, D}, x->data);
+    input->needs_grad = true;
+    Tensor *loss = aam_softmax_loss(tape, input, w, LABELS, &options, NULL);
+    tape_backward(tape, loss);
+    assert_true(loss->data[0] == 0);
+    for (int i = 0; i < B * D; i++)
+        assert_true(input->grad[i] == 0);
+    tape_destroy(tape);
+    leaf_destroy(x);
+    leaf_destroy(w);
+}
+
 // Cosines 0.8 and 0.6: right without the margin, wrong with one of 0.5 (cos(acos 0.8 + 0.5) = 0.414).
 static void test_aam_accuracy(void **state)
 {
@@ -233,8 +314,10 @@ static void test_dino_report(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_aam),  cmocka_unit_test(test_aam_corners), cmocka_unit_test(test_aam_accuracy),
-        cmocka_unit_test(test_dino), cmocka_unit_test(test_dino_report),
+        cmocka_unit_test(test_aam),          cmocka_unit_test(test_aam_corners),
+        cmocka_unit_test(test_aam_accuracy), cmocka_unit_test(test_gate),
+        cmocka_unit_test(test_closed_gate),  cmocka_unit_test(test_dino),
+        cmocka_unit_test(test_dino_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

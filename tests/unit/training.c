@@ -115,7 +115,7 @@ static void test_short_utterances_repeat(void **state)
     BatchOptions options = batch_options(sampler, 1);
     options.input = ENCODER_WAVEFORM;
     options.batch_size = 2;
-    options.groups[0] = (CropGroup){1, FRAMES};
+    options.groups[0] = (CropGroup){1, FRAMES, false};
     options.n_groups = 1;
     Batches *batches = batches_create(&options);
     const Batch *batch;
