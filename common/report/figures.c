@@ -352,3 +352,48 @@ void figure_sizes(FILE *out, const Work *work)
             figure_sizes_of_round(out, &work->rounds[i], width, n_bins, most);
     }
 }
+
+// --- the loss gate
+
+static void draw_gate(FILE *out, const Round *round)
+{
+    static const SvgStyle line = {.colour = "#444", .dashed = true};
+    static const SvgKey key = {"gate: what lies to its right is doubtful",
+                               {.colour = "#444", .dashed = true}};
+    const Curve *bins = &round->log_losses;
+    double low = bins->x[0], high = bins->x[bins->n - 1] + round->log_loss_bin, gate = round->gate;
+    SvgPlot plot = {.out = out,
+                    .title = "Log losses of the last epoch",
+                    .width = FIGURE_WIDTH,
+                    .height = SMALL_HEIGHT,
+                    .x = {.label = "log loss"},
+                    .y = {.label = "utterances"}};
+    svg_axis_fit(&plot.x, (double[]){low, high, gate}, 3);
+    svg_axis_fit(&plot.y, bins->y, bins->n);
+    plot.y.low = 0;
+    svg_begin(&plot, &key, isfinite(gate) ? 1 : 0);
+    for (int64_t i = 0; i < bins->n; i++) {
+        char hint[80];
+        snprintf(hint, sizeof hint, "%.0f utterances at about %.2f", bins->y[i],
+                 bins->x[i] + round->log_loss_bin / 2);
+        if (bins->y[i] > 0)
+            svg_bar(&plot, bins->x[i], bins->x[i] + round->log_loss_bin, bins->y[i], svg_colour(0), hint);
+    }
+    svg_polyline(&plot, (double[]){gate, gate}, (double[]){0, plot.y.high}, 2, &line);
+    svg_end(&plot);
+}
+
+void figure_gates(FILE *out, const Work *work)
+{
+    for (int64_t i = 0; i < work->n_rounds; i++) {
+        const Round *round = &work->rounds[i];
+        char caption[160];
+        if (round->log_losses.n == 0)
+            continue;
+        snprintf(caption, sizeof caption, "%s: losses of the last epoch, %s", round->name,
+                 isfinite(round->gate) ? "and the gate" : "no gate found");
+        figure_open(out, caption);
+        draw_gate(out, round);
+        figure_close(out, NULL);
+    }
+}

@@ -10,6 +10,7 @@ void figure_quality(FILE *out, const Work *work);
 void figure_losses(FILE *out, const Work *work);
 void figure_det(FILE *out, const Work *work);
 void figure_sizes(FILE *out, const Work *work);
+void figure_gates(FILE *out, const Work *work); // nothing where no round's training had a gate
 
 // The last round's embeddings by their first two principal components, coloured by its clusters and, when
 // truth is not NULL, a second time by its speakers.

@@ -152,6 +152,7 @@ int page_write(FILE *out, const Work *work, const LabelList *truth, Error *error
     fputs("</div>\n", out);
     write_section(out, "Training");
     figure_losses(out, work);
+    figure_gates(out, work);
     fputs("</div>\n", out);
     write_section(out, "Cluster sizes");
     figure_sizes(out, work);

@@ -263,11 +263,38 @@ static int round_read_curve(const Round *round, const char *file,
     return status;
 }
 
+// gate.json: the histogram of the last epoch's log losses.
+static int round_read_gate(Round *round, Error *error)
+{
+    char *path = path_join(round->folder, "gate.json");
+    cJSON *json;
+    int status = json_load(path, &json, error);
+    const cJSON *histogram = json ? cJSON_GetObjectItemCaseSensitive(json, "log_losses") : NULL;
+    const cJSON *counts = cJSON_GetObjectItemCaseSensitive(histogram, "counts"), *count;
+    double low = json_number(histogram, "low"), high = json_number(histogram, "high");
+    int64_t n = cJSON_GetArraySize(counts), i = 0;
+    mem_free(path);
+    if (status == 0 && n > 0 && high > low) {
+        round->gate = json_number(json, "threshold");
+        round->log_loss_bin = (high - low) / (double)n;
+        round->log_losses =
+            (Curve){mem_alloc((size_t)n, sizeof(double)), mem_alloc((size_t)n, sizeof(double)), n};
+        cJSON_ArrayForEach(count, counts)
+        {
+            round->log_losses.x[i] = low + round->log_loss_bin * (double)i;
+            round->log_losses.y[i++] = count->valuedouble;
+        }
+    }
+    cJSON_Delete(json);
+    return status;
+}
+
 static int round_load_details(Round *round, const LabelList *truth, Error *error)
 {
     if (round_read_curve(round, "pretrain.log", curve_of_losses, &round->pretrain_loss, error) != 0 ||
         round_read_curve(round, "finetune.log", curve_of_losses, &round->finetune_loss, error) != 0 ||
-        round_read_curve(round, "scores.txt", curve_of_scores, &round->det, error) != 0)
+        round_read_curve(round, "scores.txt", curve_of_scores, &round->det, error) != 0 ||
+        round_read_gate(round, error) != 0)
         return -1;
     return round_judge_labels(round, truth, error);
 }
@@ -296,6 +323,7 @@ void work_release(Work *work)
         curve_release(&round->pretrain_loss);
         curve_release(&round->finetune_loss);
         curve_release(&round->det);
+        curve_release(&round->log_losses);
         mem_free(round->sizes);
         mem_free(round->folder);
         mem_free(round->name);

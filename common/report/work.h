@@ -57,6 +57,8 @@ typedef struct Round {
     int64_t n_clusters;
     Curve pretrain_loss, finetune_loss; // x: step, y: loss
     Curve det;                          // x: false alarms, y: misses, both as probabilities in (0, 1)
+    Curve log_losses;                   // histogram of a gated training's last epoch; x: bins' lower edges
+    double log_loss_bin, gate;          // width of a bin; where the gate stood, NAN: open
 } Round;
 
 // One line of <artefact>.json: how an artefact came to be. NAN or NULL: not written down.

@@ -236,6 +236,25 @@ static void says_what_a_bare_round_lacks(void **state)
     scratch_remove(folder);
 }
 
+// gate.json: bars for the bins that hold something, a line where the gate stood.
+static void draws_the_gate(void **state)
+{
+    (void)state;
+    char *folder = scratch_create(), *round = path_join(folder, "iter1");
+    assert_int_equal(folder_create(round, NULL), 0);
+    write_text(round, "clusters.json", "{\"clusters\": 3}");
+    write_text(round, "gate.json",
+               "{\"threshold\": 0.5, \"log_losses\": {\"low\": -2, \"high\": 2, \"counts\": [5, 0, 1, 2]}}");
+    char *page = page_of(folder, NULL);
+    assert_non_null(strstr(page, "iter1: losses of the last epoch, and the gate"));
+    assert_non_null(strstr(page, "5 utterances at about -1.50"));
+    assert_null(strstr(page, "0 utterances at about -0.50"));
+    assert_int_equal(count_of(page, " utterances at about "), 3);
+    free(page);
+    mem_free(round);
+    scratch_remove(folder);
+}
+
 // Four utterances of two speakers in two clusters, with a name that would be markup.
 static void publish_round(const char *round)
 {
@@ -307,6 +326,7 @@ int main(void)
         cmocka_unit_test(finds_the_directions_of_most_variance),
         cmocka_unit_test(projects_identical_rows_to_one_point),
         cmocka_unit_test(says_what_a_bare_round_lacks),
+        cmocka_unit_test(draws_the_gate),
         cmocka_unit_test(draws_labels_and_embeddings_and_judges_by_the_truth),
         cmocka_unit_test(refuses_a_folder_without_rounds_and_names_broken_files),
     };
