@@ -19,7 +19,7 @@ typedef struct Settings {
     const char *labels, *init, *schedule, *freeze;
     int64_t frames, most_per_speaker, gate_epoch, correct_epoch;
     double margin, margin_start, margin_ramp, scale, pull, decay, encoder_rate, confidence;
-    bool easy_margin, nesterov;
+    bool easy_margin, nesterov, keep_classes;
 } Settings;
 
 typedef struct Finetuning {
@@ -114,6 +114,7 @@ static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, i
     return (ClassifierOptions){
         .architecture = f->architecture,
         .start_path = s->init,
+        .keep_classes = s->keep_classes,
         .freeze = s->freeze,
         .n_classes = f->n_classes,
         .labels = f->labels,
@@ -221,6 +222,8 @@ int main(int argc, char **argv)
          "the model (safetensors); finetune.log lies beside it", true},
         {"init", OPTION_TEXT, &s.init, 0, 0, NULL, "FILE",
          "weights to start from; they bring their architecture", false},
+        {"keep-classes", OPTION_FLAG, &s.keep_classes, 0, 0, NULL, NULL,
+         "start from the classes of --init as well, which was trained on the same labels", false},
         {"encoder", OPTION_CHOICE, &s.train.encoder, 0, 0, ARCHITECTURE_NAMES, NULL,
          "kind of encoder, without --init", false},
         {"architecture", OPTION_TEXT, &s.train.architecture, 0, 0, NULL, "KEY=VALUE,...",

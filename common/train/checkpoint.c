@@ -60,12 +60,15 @@ static bool same_shape(const SafeTensor *tensor, const Tensor *wanted)
 }
 
 // Copies what fits and lists what does not; returns how many tensors were copied.
-static int64_t copy_tensors(const SafeReader *reader, Parameters *parameters, Mismatch *mismatch)
+static int64_t copy_tensors(const SafeReader *reader, Parameters *parameters, const char *skip_prefix,
+                            Mismatch *mismatch)
 {
     int64_t n_copied = 0;
     for (int64_t i = 0; i < parameters->n_items; i++) {
         Parameter *item = parameters->items[i];
         const SafeTensor *tensor = safe_find(reader, item->name);
+        if (has_prefix(item->name, skip_prefix))
+            continue;
         if (!tensor) {
             list_name(&mismatch->missing, item->name);
         } else if (!same_shape(tensor, &item->tensor)) {
@@ -120,7 +123,7 @@ static int load_encoder(const char *path, const SafeReader *reader, LoadedEncode
         return error_prefix(error, "%s", path);
     if (parameters_allocate(&loaded->parameters, 0, false, error) < 0)
         return -1;
-    copy_tensors(reader, &loaded->parameters, &mismatch);
+    copy_tensors(reader, &loaded->parameters, NULL, &mismatch);
     return mismatch_check(&mismatch, path, error);
 }
 
@@ -138,13 +141,14 @@ int encoder_load(const char *path, LoadedEncoder *loaded, Error *error)
     return status;
 }
 
-int model_warm_start(const char *path, Parameters *parameters, WarmStart *result, Error *error)
+int model_warm_start(const char *path, Parameters *parameters, const char *skip_prefix, WarmStart *result,
+                     Error *error)
 {
     SafeReader *reader = safe_open(path, error);
     if (!reader)
         return -1;
     Mismatch mismatch = {0};
-    int64_t n = copy_tensors(reader, parameters, &mismatch);
+    int64_t n = copy_tensors(reader, parameters, skip_prefix, &mismatch);
     int status = n == 0 || mismatch.misshapen.n ? mismatch_check(&mismatch, path, error) : 0;
     *result = (WarmStart){.n_loaded = n, .n_missing = mismatch.missing.n, .n_surplus = mismatch.surplus.n};
     memcpy(result->missing, mismatch.missing.text, sizeof result->missing);

@@ -46,9 +46,11 @@ typedef struct WarmStart {
     char missing[256];                      // the first names
 } WarmStart;
 
-// For training that starts from other weights: tensors found by name are copied. One of another shape, or
-// none at all found, is an error; missing ones keep what they were drawn as and are counted.
-int model_warm_start(const char *path, Parameters *parameters, WarmStart *result, Error *error);
+// For training that starts from other weights: tensors found by name are copied, but for those whose name
+// starts with skip_prefix (NULL: none). One of another shape, or none at all found, is an error; missing ones
+// keep what they were drawn as and are counted.
+int model_warm_start(const char *path, Parameters *parameters, const char *skip_prefix, WarmStart *result,
+                     Error *error);
 
 typedef struct StateItem {
     const char *name;

@@ -45,12 +45,13 @@ static int warm_start(ClassifierTrainer *t, Error *error)
     WarmStart found;
     if (!path)
         return 0;
-    if (model_warm_start(path, &t->parameters, &found, error) < 0)
+    // The classes of a new labelling are new.
+    const char *skip = t->options.keep_classes ? NULL : CLASSIFIER_PREFIX;
+    if (model_warm_start(path, &t->parameters, skip, &found, error) < 0)
         return -1;
     log_info("starts from %s: %lld tensors loaded", path, (long long)found.n_loaded);
-    // The classes of a new labelling are new: one tensor is always missing.
-    if (found.n_missing > 1)
-        log_warn("%s lacks %lld tensors, which start at random: %s", path, (long long)found.n_missing - 1,
+    if (found.n_missing > 0)
+        log_warn("%s lacks %lld tensors, which start at random: %s", path, (long long)found.n_missing,
                  found.missing);
     return 0;
 }

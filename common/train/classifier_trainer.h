@@ -20,6 +20,7 @@
 typedef struct ClassifierOptions {
     const cJSON *architecture;
     const char *start_path; // weights to start from; NULL: drawn
+    bool keep_classes;      // class weights, too: those of the same labels
     const char *freeze;     // comma-separated prefixes of parameter names; NULL or empty: none
     int64_t n_classes;
     const int64_t *labels; // [utterances of the corpus], -1 where the sampler never goes

@@ -64,6 +64,15 @@ cmp <(tar --zstd -xOf a.tar.zst embeddings.npy) <(tar --zstd -xOf b.tar.zst embe
 extract --model whole/pretrain.safetensors --out c.npy --format npy || fail "extract --format npy failed"
 extract --model whole/pretrain.safetensors --out c.ark --format ark && [ -s c.scp ] || fail "extract --format ark failed"
 
+# A round may start from the one before: the classes of other labels are new, those of the same labels may stay.
+sed 's/s3$/s2/' utt2spk >fewer
+finetune --out next.safetensors --init whole/finetune.safetensors --labels fewer --steps 2 --seed 1 >/dev/null 2>log ||
+    { cat log >&2; fail "no start from a model of other classes"; }
+grep -q 'lacks [0-9]* tensors' log && fail "the classes of other labels are missed: $(cat log)"
+finetune --out next.safetensors --init whole/finetune.safetensors --keep-classes --steps 2 --seed 1 >/dev/null 2>log ||
+    { cat log >&2; fail "no start with the classes of the same labels"; }
+expect_one_line 1 'another shape .classifier.weight' finetune --quiet --out bad.safetensors --init whole/finetune.safetensors --keep-classes --labels fewer
+
 # Bad input: one line says so, and nothing is written.
 refuses() {
     expect "$@"
