@@ -4,8 +4,10 @@
 # ---- what a stage is told ------------------------------------------------------------------------------------
 
 # keys SECTION: a section of the preset as `key=value` words. Keys of [finetune] reach the stage through
-# --config; those of [finetune iter2] hold in round 2 only and are passed with --set.
-keys = $(shell awk -v section='$(1)' -f $(source)/pipelines/keys.awk $(config))
+# --config; those of [finetune iter2] hold in round 2 only, those of [finetune lmft] in large-margin
+# fine-tuning; both are passed with --set.
+keys       = $(shell awk -v section='$(1)' -f $(source)/pipelines/keys.awk $(config))
+round_keys = $(if $(2),$(call keys,$(1) $(if $(filter %-lmft,$(2)),lmft,$(2))))
 
 pipeline_keys  := $(call keys,pipeline)
 init           := $(or $(INIT),$(patsubst init=%,%,$(filter init=%,$(pipeline_keys))),none)
@@ -29,7 +31,7 @@ upto_cluster  := $(upto_extract) cluster
 upto_evaluate := $(upto_cluster) evaluate
 
 # recipe STAGE,ROUND,OPTIONS: all that decides a stage's bytes, but for the content of its inputs and the threads.
-recipe = $(strip $(1) $(3) --seed $(call seed,$(1)) $(call keys,$(1)) $(if $(2),$(call keys,$(1) $(2))))
+recipe = $(strip $(1) $(3) --seed $(call seed,$(1)) $(call keys,$(1)) $(call round_keys,$(1),$(2)))
 same   = $(and $(findstring x$(1)x,x$(2)x),$(findstring x$(2)x,x$(1)x))
 # stale FILE,RECIPE: FORCE unless FILE holds RECIPE.
 stale  = $(if $(call same,$(strip $(file <$(1))),$(2)),,FORCE)
@@ -42,7 +44,7 @@ $(1) &: $(4) $(call forced,$(2),$(3)) $(call stale,$(call beside,$(1),recipe),$(
     | $(built) $(6)
 	$(if $(dry),,@mkdir -p $(dir $(firstword $(1))))
 	$$(Q)$(strip $(launch_$(2)) $(BIN)/voxloop-$(2) $(5) $(options_$(2)) $(call common_options,$(2)) \
-	  $(if $(3),$(addprefix --set ,$(call keys,$(2) $(3)))))
+	  $(addprefix --set ,$(call round_keys,$(2),$(3))))
 	$(if $(dry),,@printf '%s\n' '$(call recipe,$(2),$(3),$(5) $(7))' >$(call beside,$(1),recipe))
 .PRECIOUS: $(1)
 endef
@@ -98,9 +100,9 @@ evaluated      := $(if $(test_audio),test-embeddings,embeddings).tar.zst
 evaluate_audio := $(WORK)/$(if $(test_audio),test,audio)
 evaluate_trials := $(if $(trials),--trials $(trials),--label-free)
 
-# round_rules FOLDER,PREVIOUS,ROUND: PREVIOUS is empty in round 0.
+# round_rules FOLDER,PREVIOUS,ROUND,TRAINING: PREVIOUS is empty in round 0; TRAINING is the rule for the model.
 define round_rules
-$(if $(2),$(call finetune_rule,$(1),$(2),$(3)),$(call pretrain_rule,$(1),,$(3)))
+$(4)
 $(call digest_rule,$(1)/model.safetensors)
 $(call extract_rule,$(1),$(WORK)/audio,embeddings.tar.zst,$(3))
 $(call digest_rule,$(1)/embeddings.tar.zst)
@@ -110,7 +112,7 @@ $(call cluster_rule,$(1),$(2),$(3))
 $(call digest_rule,$(1)/labels.tar.zst)
 $(call evaluate_rule,$(1),,$(3))
 $(3): $(1)/clusters.json $(1)/eval.json
-	$$(Q)$(BIN)/voxloop-report --work $(WORK) --quiet --line $(patsubst iter%,%,$(3))
+	$$(Q)$(BIN)/voxloop-report --work $(WORK) --quiet --line $(3)
 $(filter $(3)-%,$(goals)): $(3)
 endef
 
@@ -119,6 +121,11 @@ pretrain_rule = $(call stage_rule,$(1)/model.safetensors,pretrain,$(3),$(WORK)/a
 finetune_rule = $(call stage_rule,$(1)/model.safetensors,finetune,$(3),\
   $(WORK)/audio/utts.tsv $(call digest,$(2)/labels.tar.zst) $(or $(wavlm),$(if $(start),$(call digest,$(start)))),\
   --audio $(WORK)/audio --labels $(2)/labels.tar.zst $(addprefix --init ,$(start)) --out $(1)/model.safetensors,$(notdir $(2)))
+# Large margins: the round's model goes on, classes included, on the labels that it was trained on.
+lmft_rule     = $(call stage_rule,$(1)/model.safetensors,finetune,$(4),\
+  $(WORK)/audio/utts.tsv $(call digest,$(3)/labels.tar.zst) $(call digest,$(2)/model.safetensors),\
+  --audio $(WORK)/audio --labels $(3)/labels.tar.zst --init $(2)/model.safetensors --keep-classes \
+  --out $(1)/model.safetensors)
 extract_rule  = $(call stage_rule,$(1)/$(3),extract,$(4),$(2)/utts.tsv $(call digest,$(1)/model.safetensors),\
   --audio $(2) --model $(1)/model.safetensors --out $(1)/$(3))
 cluster_rule  = $(call stage_rule,$(1)/labels.tar.zst $(1)/clusters.json,cluster,$(3),\
@@ -130,8 +137,13 @@ evaluate_rule = $(call stage_rule,$(1)/eval.json $(1)/scores.txt,evaluate,$(3),\
   --embeddings $(1)/$(evaluated) --audio $(evaluate_audio) $(evaluate_trials) \
   --scores $(1)/scores.txt --report $(1)/eval.json)
 
-before = $(patsubst %,$(WORK)/iter%,$(filter-out -1,$(shell echo $$(($(1)-1)))))
-$(foreach n,$(rounds),$(eval $(call round_rules,$(WORK)/iter$(n),$(call before,$(n)),iter$(n))))
+folder   = $(WORK)/iter$(1)
+earlier  = $(if $(filter-out 0,$(1)),$(call folder,$(shell echo $$(($(1)-1)))))
+training = $(if $(filter 0,$(1)),$(call pretrain_rule,$(folder),,iter0),$(call finetune_rule,$(folder),$(earlier),iter$(1)))
+round    = $(call round_rules,$(folder),$(earlier),iter$(1),$(training))
+lmft     = $(call round_rules,$(folder)-lmft,$(folder),iter$(1)-lmft,$(call lmft_rule,$(folder)-lmft,$(folder),$(earlier),iter$(1)-lmft))
+$(foreach n,$(rounds),$(eval $(call round,$(n))))
+$(foreach n,$(patsubst iter%-lmft,%,$(filter %-lmft,$(goals))),$(eval $(call lmft,$(n))))
 
 report: | $(round_goals) $(built)
 	$(Q)$(BIN)/voxloop-report --work $(WORK) --out $(WORK)/report.html $(addprefix --truth ,$(truth))

@@ -9,8 +9,7 @@
 #include "report/page.h"
 
 typedef struct Arguments {
-    const char *work, *out, *truth;
-    int64_t line; // -1: none
+    const char *work, *out, *truth, *line;
 } Arguments;
 
 static int print_line(const Arguments *arguments, const Work *work, Error *error)
@@ -64,14 +63,14 @@ static int report(const Arguments *arguments, Work *work, Error *error)
 {
     if (work_open(arguments->work, work, error) != 0)
         return -1;
-    if (arguments->line >= 0 && print_line(arguments, work, error) != 0)
+    if (arguments->line && print_line(arguments, work, error) != 0)
         return -1;
     return arguments->out ? make_page(arguments, work, error) : 0;
 }
 
 int main(int argc, char **argv)
 {
-    Arguments arguments = {.line = -1};
+    Arguments arguments = {0};
     const Option options[] = {
         {.name = "work",
          .type = OPTION_TEXT,
@@ -90,19 +89,17 @@ int main(int argc, char **argv)
          .argument = "FILE",
          .help = "true speakers (utt2spk): a second view of the embeddings, and purity where it lacks"},
         {.name = "line",
-         .type = OPTION_INTEGER,
+         .type = OPTION_TEXT,
          .value = &arguments.line,
-         .argument = "N",
-         .minimum = -1,
-         .maximum = 999999999,
-         .help = "print one line about round N; -1: none"},
+         .argument = "ROUND",
+         .help = "print one line about iter0, iter1 ..."},
         {0}};
     Program program = {.name = "report",
                        .summary = "Shows what each round of the loop has reached.",
-                       .usage = "--work DIR (--out FILE [--truth FILE] | --line N)"};
+                       .usage = "--work DIR (--out FILE [--truth FILE] | --line ROUND)"};
     program_begin(&program, options, argc, argv);
-    if (!arguments.out && arguments.line < 0)
-        program_misuse(&program, "nothing to do: give --out FILE for the page, or --line N for one line");
+    if (!arguments.out && !arguments.line)
+        program_misuse(&program, "nothing to do: give --out FILE for the page, or --line ROUND for one line");
 
     Error error = {0};
     Work work = {0};

@@ -187,11 +187,11 @@ static void write_eer_part(FILE *out, const Round *round, const char **separator
         fprintf(out, " (statistics baseline %.1f %%)", round->measures[MEASURE_BASELINE]);
 }
 
-int page_write_line(FILE *out, const Work *work, int64_t number, Error *error)
+int page_write_line(FILE *out, const Work *work, const char *name, Error *error)
 {
     for (int64_t i = 0; i < work->n_rounds; i++) {
         const Round *round = &work->rounds[i];
-        if (round->number != number)
+        if (strcmp(round->name, name) != 0)
             continue;
         const char *separator = ": ";
         fputs(round->name, out);
@@ -200,12 +200,12 @@ int page_write_line(FILE *out, const Work *work, int64_t number, Error *error)
         write_part(out, round, &separator, MEASURE_NMI, "NMI %.2f");
         write_part(out, round, &separator, MEASURE_AGREEMENT_NMI, "agreement NMI %.2f");
         if (isfinite(round->measures[MEASURE_AGREEMENT_NMI]))
-            fprintf(out, " with iter%lld", (long long)number - 1);
+            fprintf(out, " with iter%lld", (long long)round->number - !round->is_tuned);
         write_eer_part(out, round, &separator);
         write_part(out, round, &separator, MEASURE_DCF01,
                    round->label_free ? "label-free minDCF(0.01) %.3f" : "minDCF(0.01) %.3f");
         fputc('\n', out);
         return 0;
     }
-    return error_set(error, "%s has no finished round iter%lld", work->folder, (long long)number);
+    return error_set(error, "%s has no finished round %s", work->folder, name);
 }

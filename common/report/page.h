@@ -10,4 +10,4 @@ int page_write(FILE *out, const Work *work, const LabelList *truth, Error *error
 
 // "iter2: 46 clusters, purity 0.91, NMI 0.94, agreement NMI 0.95 with iter1, EER 6.10 % (statistics baseline
 // 13.1 %), minDCF(0.01) 0.412", without what was not measured; needs only work_open(). No such round: -1.
-int page_write_line(FILE *out, const Work *work, int64_t number, Error *error);
+int page_write_line(FILE *out, const Work *work, const char *round, Error *error);

@@ -113,14 +113,17 @@ static bool has_file(const char *folder, const char *name)
     return there;
 }
 
-// The N of "iterN"; -1 for other names.
-static int64_t round_number(const char *name)
+// The N of "iterN" or "iterN-lmft"; -1 for other names.
+static int64_t round_number(const char *name, bool *is_tuned)
 {
-    if (strncmp(name, "iter", 4) != 0 || name[4] == '\0' || strlen(name) > 4 + 9)
+    if (strncmp(name, "iter", 4) != 0)
         return -1;
-    if (strspn(name + 4, "0123456789") != strlen(name + 4) || (name[4] == '0' && name[5]))
+    const char *digits = name + 4;
+    size_t n = strspn(digits, "0123456789");
+    *is_tuned = strcmp(digits + n, "-lmft") == 0;
+    if (n < 1 || n > 9 || (digits[n] && !*is_tuned) || (digits[0] == '0' && n > 1))
         return -1;
-    return strtoll(name + 4, NULL, 10);
+    return strtoll(digits, NULL, 10);
 }
 
 static void work_add_round(Work *work, const char *name)
@@ -132,15 +135,18 @@ static void work_add_round(Work *work, const char *name)
     }
     work->rounds = mem_grow(work->rounds, (size_t)work->n_rounds + 1, sizeof *work->rounds);
     Round *round = &work->rounds[work->n_rounds++];
-    *round = (Round){.number = round_number(name), .name = mem_strdup(name), .folder = folder};
+    *round = (Round){.name = mem_strdup(name), .folder = folder, .gate = NAN};
+    round->number = round_number(name, &round->is_tuned);
     for (int i = 0; i < MEASURES_COUNT; i++)
         round->measures[i] = NAN;
 }
 
 static int compare_rounds(const void *a, const void *b)
 {
-    int64_t left = ((const Round *)a)->number, right = ((const Round *)b)->number;
-    return (left > right) - (left < right);
+    const Round *left = a, *right = b;
+    if (left->number != right->number)
+        return left->number > right->number ? 1 : -1;
+    return left->is_tuned - right->is_tuned;
 }
 
 int work_open(const char *folder, Work *work, Error *error)
@@ -150,7 +156,8 @@ int work_open(const char *folder, Work *work, Error *error)
     if (!dir)
         return error_set_errno(error, "cannot open the folder %s", folder);
     for (struct dirent *entry; (entry = readdir(dir));) {
-        if (round_number(entry->d_name) >= 0)
+        bool is_tuned;
+        if (round_number(entry->d_name, &is_tuned) >= 0)
             work_add_round(work, entry->d_name);
     }
     closedir(dir);

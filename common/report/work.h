@@ -1,9 +1,9 @@
 // Room "report" (looks at base, cache, cluster and score): what a WORK folder holds, read once, and the pages
 // and lines made from it.
 //
-// A round is a folder WORK/iterN with an eval.json or a clusters.json. Whatever else it lacks (logs, labels,
-// scores) is simply not in the structure: NAN, NULL or 0. A file that is there but cannot be understood is an
-// error that names it.
+// A round is a folder WORK/iterN or WORK/iterN-lmft with an eval.json or a clusters.json. Whatever else it
+// lacks (logs, labels, scores) is simply not in the structure: NAN, NULL or 0. A file that is there but
+// cannot be understood is an error that names it.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,7 +49,8 @@ typedef struct Curve {
 
 typedef struct Round {
     int64_t number;
-    char *name;                      // "iter2"
+    bool is_tuned;                   // after large-margin fine-tuning
+    char *name;                      // "iter2" or "iter2-lmft"
     char *folder;                    // WORK/iter2
     double measures[MEASURES_COUNT]; // NAN: not measured
     bool label_free;                 // trials were made from the recordings themselves

@@ -37,6 +37,13 @@ state >"$scratch/before"
 pipeline iter3 PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "iter3 after iter2-cluster failed"
 state | cmp -s - "$scratch/before" || fail "labels with the same content rebuilt something"
 
+pipeline iter1-lmft PRESET=smoke WORK="$work" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "iter1-lmft failed"; }
+grep -q '^iter1-lmft: .* with iter1.*EER' "$scratch/log" || { cat "$scratch/log" >&2; fail "no line for iter1-lmft"; }
+grep -q 'starts from .*iter1/model.safetensors' "$scratch/log" || fail "iter1-lmft does not start from iter1"
+state >"$scratch/before"
+pipeline iter1-lmft PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "iter1-lmft again failed"
+state | cmp -s - "$scratch/before" || { state | diff - "$scratch/before" >&2; fail "iter1-lmft again rebuilt something"; }
+
 pipeline report PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "report failed"
 [ -s "$work/report.html" ] || fail "report.html is missing"
 echo "smoke: fine, second run $milliseconds ms"
