@@ -1,5 +1,6 @@
 #include "cache/label_shard.h"
 
+#include <string.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,4 +73,12 @@ int64_t label_shard_number(const char *name)
         return -1;
     long long number = strtoll(name + 1, &end, 10);
     return *end ? -1 : number;
+}
+
+int labels_load_any(const char *path, LabelList *labels, Error *error)
+{
+    const char *form, *ending = strrchr(path, '.');
+    if (ending && strcmp(ending, ".zst") == 0)
+        return label_shard_load(path, labels, error);
+    return labels_load(path, NULL, 0, labels, &form, error);
 }

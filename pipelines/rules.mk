@@ -100,6 +100,11 @@ evaluated      := $(if $(test_audio),test-embeddings,embeddings).tar.zst
 evaluate_audio := $(WORK)/$(if $(test_audio),test,audio)
 evaluate_trials := $(if $(trials),--trials $(trials),--label-free)
 
+# Normalised scores take the round's own pseudo-speakers as their cohort.
+norm   := $(filter-out norm=none,$(filter norm=%,$(call keys,evaluate)))
+cohort  = $(if $(norm),--cohort $(1)/embeddings.tar.zst --cohort-labels $(1)/labels.tar.zst)
+cohort_digests = $(if $(norm),$(call digest,$(1)/embeddings.tar.zst) $(call digest,$(1)/labels.tar.zst))
+
 # round_rules FOLDER,PREVIOUS,ROUND,TRAINING: PREVIOUS is empty in round 0; TRAINING is the rule for the model.
 define round_rules
 $(4)
@@ -133,8 +138,8 @@ cluster_rule  = $(call stage_rule,$(1)/labels.tar.zst $(1)/clusters.json,cluster
   --embeddings $(1)/embeddings.tar.zst --out $(1)/labels.tar.zst --report $(1)/clusters.json \
   $(if $(2),--previous $(2)/labels.tar.zst) $(addprefix --truth ,$(truth)))
 evaluate_rule = $(call stage_rule,$(1)/eval.json $(1)/scores.txt,evaluate,$(3),\
-  $(call digest,$(1)/$(evaluated)) $(if $(trials),$(call made,$(trials))),\
-  --embeddings $(1)/$(evaluated) --audio $(evaluate_audio) $(evaluate_trials) \
+  $(call digest,$(1)/$(evaluated)) $(if $(trials),$(call made,$(trials))) $(cohort_digests),\
+  --embeddings $(1)/$(evaluated) --audio $(evaluate_audio) $(evaluate_trials) $(cohort) \
   --scores $(1)/scores.txt --report $(1)/eval.json)
 
 folder   = $(WORK)/iter$(1)

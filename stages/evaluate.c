@@ -11,20 +11,23 @@
 #include "base/options.h"
 #include "base/progress.h"
 #include "cache/corpus.h"
+#include "base/files.h"
 #include "cache/embeddings.h"
+#include "cache/label_shard.h"
 #include "cache/provenance.h"
 #include "cache/publish.h"
 #include "score/cosine.h"
 #include "score/metrics.h"
+#include "score/score_norm.h"
 #include "score/statistics_baseline.h"
 #include "score/trials.h"
 
 enum { DET_POINTS = 400 };
 
 typedef struct Settings {
-    const char *embeddings, *list, *trials, *scores, *report, *audio;
+    const char *embeddings, *list, *trials, *scores, *report, *audio, *norm, *cohort, *cohort_labels;
     bool label_free, center;
-    int64_t label_free_pairs;
+    int64_t label_free_pairs, top;
 } Settings;
 
 typedef struct Result {
@@ -49,20 +52,73 @@ static int load_trials(const Settings *settings, int64_t seed, const Embeddings 
     return 0;
 }
 
-// Scores the trials with rows [n, dim], which it normalises, and measures the curve.
-static int score_rows(float *rows, char *const *utts, int64_t n, int64_t dim, const Trials *trials,
-                      double *scores, DetCurve *curve, Error *error)
+static int to_unit_length(float *rows, char *const *utts, int64_t n, int64_t dim, Error *error)
 {
     int64_t bad = rows_normalise(rows, n, dim);
-    if (bad >= 0)
-        return error_set(error, "the embedding of %s is zero or not finite", utts[bad]);
-    cosine_score(rows, dim, trials, scores);
+    return bad < 0 ? 0 : error_set(error, "the embedding of %s is zero or not finite", utts[bad]);
+}
+
+static int measure_curve(const Trials *trials, const double *scores, DetCurve *curve, Error *error)
+{
     bool *targets = mem_alloc((size_t)trials->n, sizeof(bool));
     for (int64_t t = 0; t < trials->n; t++)
         targets[t] = trials->trials[t].target;
     int status = det_curve_create(scores, targets, trials->n, curve, error);
     mem_free(targets);
     return status;
+}
+
+// --- the cohort
+
+// One row per pseudo-speaker instead of one per utterance.
+static int take_class_means(const char *path, Embeddings *cohort, Error *error)
+{
+    LabelList list;
+    if (labels_load_any(path, &list, error) < 0)
+        return -1;
+    int64_t *labels = mem_alloc((size_t)cohort->n, sizeof(int64_t));
+    int status = labels_align(&list, path, cohort->utts, cohort->n, labels, error);
+    if (status == 0) {
+        float *means = class_means(cohort->matrix, labels, cohort->n, cohort->dim, list.n_labels);
+        mem_free(cohort->matrix);
+        strings_free(cohort->utts, cohort->n);
+        cohort->matrix = means;
+        cohort->utts = NULL;
+        cohort->n = list.n_labels;
+    }
+    mem_free(labels);
+    labels_release(&list);
+    return status;
+}
+
+// The embeddings to score against, of length 1, with the same mean subtracted as from those under test.
+static int load_cohort(const Settings *s, const Embeddings *embeddings, Embeddings *cohort, float **mean,
+                       Error *error)
+{
+    if (embeddings_load(s->cohort, NULL, cohort, error) < 0)
+        return -1;
+    if (cohort->dim != embeddings->dim)
+        return error_set(error, "%s holds embeddings of %lld dimensions, %s of %lld", s->cohort,
+                         (long long)cohort->dim, s->embeddings, (long long)embeddings->dim);
+    if (s->center) {
+        *mean = rows_mean(cohort->matrix, cohort->n, cohort->dim);
+        rows_subtract(cohort->matrix, cohort->n, cohort->dim, *mean);
+    }
+    if (to_unit_length(cohort->matrix, cohort->utts, cohort->n, cohort->dim, error) < 0)
+        return error_prefix(error, "%s", s->cohort);
+    return s->cohort_labels ? take_class_means(s->cohort_labels, cohort, error) : 0;
+}
+
+static void normalise(const Settings *s, const Embeddings *embeddings, const Embeddings *cohort,
+                      const Trials *trials, double *scores)
+{
+    int64_t top = strcmp(s->norm, "as-norm") == 0 ? s->top : 0;
+    log_info("%s: cohort of %lld, the %lld nearest count", s->norm, (long long)cohort->n,
+             (long long)(top > 0 && top < cohort->n ? top : cohort->n));
+    CohortStatistics statistics =
+        cohort_statistics(embeddings->matrix, embeddings->n, cohort->matrix, cohort->n, embeddings->dim, top);
+    score_normalise(trials, &statistics, scores);
+    cohort_statistics_release(&statistics);
 }
 
 // --- the untrained baseline
@@ -120,8 +176,11 @@ static int measure_baseline(const char *audio, const Embeddings *embeddings, con
     DetCurve curve = {0};
     int status = statistics_of_all(corpus, embeddings, trials, rows, error);
     if (status == 0)
-        status =
-            score_rows(rows, embeddings->utts, embeddings->n, STATISTICS_DIM, trials, scores, &curve, error);
+        status = to_unit_length(rows, embeddings->utts, embeddings->n, STATISTICS_DIM, error);
+    if (status == 0) {
+        cosine_score(rows, STATISTICS_DIM, trials, scores);
+        status = measure_curve(trials, scores, &curve, error);
+    }
     if (status == 0)
         *eer = det_eer(&curve, NULL);
     det_curve_release(&curve);
@@ -176,6 +235,7 @@ static int publish_report(const Settings *settings, const Trials *trials, const 
     add_number(json, "statistics_baseline_eer", 100 * result->baseline_eer);
     cJSON_AddBoolToObject(json, "label_free", settings->label_free);
     cJSON_AddStringToObject(json, "trial_form", trials->form);
+    cJSON_AddStringToObject(json, "norm", settings->norm);
     cJSON_AddStringToObject(json, "eer_rule", "interpolated on the ROC (wespeaker)");
     add_number(json, "eer_threshold", result->measured ? result->eer_threshold : NAN);
     add_det(json, &result->curve);
@@ -203,15 +263,35 @@ static void print_metrics(const Settings *settings, const Result *result)
         printf("EER of untrained statistics (MFCC mean and deviation) = %.3f\n", 100 * result->baseline_eer);
 }
 
+static int score(const Settings *s, Embeddings *embeddings, const Trials *trials, double *scores,
+                 Error *error)
+{
+    Embeddings cohort = {0};
+    float *mean = NULL;
+    int status = s->cohort ? load_cohort(s, embeddings, &cohort, &mean, error) : 0;
+    if (mean)
+        rows_subtract(embeddings->matrix, embeddings->n, embeddings->dim, mean);
+    else if (s->center)
+        rows_subtract_mean(embeddings->matrix, embeddings->n, embeddings->dim);
+    if (status == 0)
+        status = to_unit_length(embeddings->matrix, embeddings->utts, embeddings->n, embeddings->dim, error);
+    if (status == 0) {
+        cosine_score(embeddings->matrix, embeddings->dim, trials, scores);
+        if (s->cohort)
+            normalise(s, embeddings, &cohort, trials, scores);
+    }
+    mem_free(mean);
+    embeddings_release(&cohort);
+    return status;
+}
+
 static int evaluate(const Settings *settings, Embeddings *embeddings, const Trials *trials, double *scores,
                     Result *result, Error *error)
 {
     if (trials->n == 0)
         return 0;
-    if (settings->center)
-        rows_subtract_mean(embeddings->matrix, embeddings->n, embeddings->dim);
-    if (score_rows(embeddings->matrix, embeddings->utts, embeddings->n, embeddings->dim, trials, scores,
-                   &result->curve, error) < 0)
+    if (score(settings, embeddings, trials, scores, error) < 0 ||
+        measure_curve(trials, scores, &result->curve, error) < 0)
         return -1;
     result->measured = true;
     result->eer = det_eer(&result->curve, &result->eer_threshold);
@@ -224,7 +304,7 @@ static int evaluate(const Settings *settings, Embeddings *embeddings, const Tria
 
 int main(int argc, char **argv)
 {
-    Settings s = {.label_free_pairs = 20000};
+    Settings s = {.label_free_pairs = 20000, .norm = "none", .top = 300};
     const Option options[] = {
         {"embeddings", OPTION_TEXT, &s.embeddings, 0, 0, NULL, "FILE",
          "embeddings: shard, .npy, Kaldi .ark or .scp", true},
@@ -236,7 +316,15 @@ int main(int argc, char **argv)
          "no trials: pairs from the same folder against pairs from different ones", false},
         {"label-free-pairs", OPTION_INTEGER, &s.label_free_pairs, 1, 1e8, NULL, NULL,
          "at most this many of each kind", false},
-        {"center", OPTION_FLAG, &s.center, 0, 0, NULL, NULL, "subtract the mean embedding first", false},
+        {"center", OPTION_FLAG, &s.center, 0, 0, NULL, NULL,
+         "subtract the mean embedding first (of the cohort, where there is one)", false},
+        {"norm", OPTION_CHOICE, &s.norm, 0, 0, "none|s-norm|as-norm", NULL, "of the scores, by a cohort",
+         false},
+        {"cohort", OPTION_TEXT, &s.cohort, 0, 0, NULL, "FILE", "embeddings of other utterances", false},
+        {"cohort-labels", OPTION_TEXT, &s.cohort_labels, 0, 0, NULL, "FILE",
+         "their pseudo-speakers: the cohort is each one's mean", false},
+        {"top", OPTION_INTEGER, &s.top, 1, 1e9, NULL, NULL,
+         "of the cohort, the nearest that count in as-norm", false},
         {"audio", OPTION_TEXT, &s.audio, 0, 0, NULL, "DIR",
          "prepared audio: also measure untrained statistics on the same trials", false},
         {"scores", OPTION_TEXT, &s.scores, 0, 0, NULL, "FILE", "score file: enroll test score label", true},
@@ -251,6 +339,10 @@ int main(int argc, char **argv)
     if (!s.trials == !s.label_free)
         program_misuse(&program, "give either --trials FILE or --label-free");
 
+    bool normalises = strcmp(s.norm, "none") != 0;
+    if (normalises == !s.cohort)
+        program_misuse(&program, "--norm s-norm or as-norm and --cohort FILE belong together");
+
     Error error = {0};
     Embeddings embeddings = {0};
     Trials trials = {0};
@@ -259,7 +351,10 @@ int main(int argc, char **argv)
         load_trials(&s, program.seed, &embeddings, &trials, &error) < 0)
         return program_fail(&program, &error);
     double *scores = mem_alloc((size_t)trials.n + 1, sizeof(double));
-    const char *inputs[] = {s.embeddings, s.trials, NULL};
+    const char *inputs[5] = {s.embeddings}, *optional[] = {s.trials, s.cohort, s.cohort_labels};
+    for (int i = 0, n = 1; i < 3; i++)
+        if (optional[i])
+            inputs[n++] = optional[i];
     if (evaluate(&s, &embeddings, &trials, scores, &result, &error) < 0 ||
         publish_scores(s.scores, &embeddings, &trials, scores, &error) < 0 ||
         provenance_publish(&program, s.scores, inputs, &error) < 0 ||

@@ -44,20 +44,11 @@ static void release(Finetuning *f)
 
 // --- labels
 
-// A label shard, or a list in any of the forms that lists.h reads.
-static int load_labels(const char *path, LabelList *list, Error *error)
-{
-    const char *form, *ending = strrchr(path, '.');
-    if (ending && strcmp(ending, ".zst") == 0)
-        return label_shard_load(path, list, error);
-    return labels_load(path, NULL, 0, list, &form, error);
-}
-
 // Classes are numbered by first appearance in the corpus, so that none is without utterances.
 static int assign_labels(const char *path, Finetuning *f, Error *error)
 {
     LabelList list = {0};
-    if (load_labels(path, &list, error) < 0)
+    if (labels_load_any(path, &list, error) < 0)
         return -1;
     int64_t n = corpus_count(f->corpus), n_labelled = 0;
     int64_t *class_of = mem_alloc((size_t)list.n_labels + 1, sizeof(int64_t));

@@ -20,15 +20,30 @@ int64_t rows_normalise(float *matrix, int64_t n, int64_t dim)
     return -1;
 }
 
+float *rows_mean(const float *matrix, int64_t n, int64_t dim)
+{
+    double *sums = mem_zero((size_t)dim, sizeof(double));
+    float *mean = mem_alloc((size_t)dim, sizeof(float));
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t d = 0; d < dim; d++)
+            sums[d] += matrix[i * dim + d];
+    for (int64_t d = 0; d < dim; d++)
+        mean[d] = (float)(sums[d] / (double)n);
+    mem_free(sums);
+    return mean;
+}
+
+void rows_subtract(float *matrix, int64_t n, int64_t dim, const float *row)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t d = 0; d < dim; d++)
+            matrix[i * dim + d] -= row[d];
+}
+
 void rows_subtract_mean(float *matrix, int64_t n, int64_t dim)
 {
-    double *mean = mem_zero((size_t)dim, sizeof(double));
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t d = 0; d < dim; d++)
-            mean[d] += matrix[i * dim + d];
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t d = 0; d < dim; d++)
-            matrix[i * dim + d] -= (float)(mean[d] / (double)n);
+    float *mean = rows_mean(matrix, n, dim);
+    rows_subtract(matrix, n, dim, mean);
     mem_free(mean);
 }
 

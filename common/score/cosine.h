@@ -10,5 +10,9 @@ int64_t rows_normalise(float *matrix, int64_t n, int64_t dim);
 // Subtracts the mean row.
 void rows_subtract_mean(float *matrix, int64_t n, int64_t dim);
 
+// The mean row, a new block [dim]; and a row's subtraction from all.
+float *rows_mean(const float *matrix, int64_t n, int64_t dim);
+void rows_subtract(float *matrix, int64_t n, int64_t dim, const float *row);
+
 // rows [n, dim] of length 1; scores [trials->n]
 void cosine_score(const float *rows, int64_t dim, const Trials *trials, double *scores);

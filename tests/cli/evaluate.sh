@@ -56,6 +56,13 @@ evaluate --label-free --list flat || { fail "label-free without folders"; cat lo
 grep -q '"eer":[[:space:]]*null' eval.json || fail "an EER without trials"
 grep -q 'there are no label-free trials' log || fail "no word about missing label-free trials"
 
+evaluate --trials voxceleb --norm as-norm --cohort x.npy --top 2 || { fail "as-norm"; cat log; }
+grep -q '"norm":[[:space:]]*"as-norm"' eval.json || fail "eval.json does not name the normalisation"
+grep -q '0.984808' scores && fail "as-norm leaves cosines"
+evaluate --trials voxceleb --norm s-norm --cohort x.npy --center || { fail "s-norm"; cat log; }
+refuses 2 'belong together' --trials voxceleb --norm as-norm
+refuses 2 'belong together' --trials voxceleb --cohort x.npy
+
 rm -f scores eval.json
 printf '%s\n' '1 a/1 u1' '0 u2 u3' >unknown
 refuses 1 '1 unknown on the enrolment side: u2; 2 unknown on the test side: u1 u3' --trials unknown

@@ -12,9 +12,11 @@
 #include "base/memory.h"
 #include "cluster/quality.h"
 #include "golden.h"
+#include "score/cosine.h"
 #include "score/metrics.h"
+#include "score/score_norm.h"
 
-static const double TOLERANCE = 1e-6; // absolute, as the file's README says
+static const double TOLERANCE = 1e-6, SCORE_TOLERANCE = 1e-4; // absolute, as the file's README says
 
 static double value_of(const Golden *golden, const char *name)
 {
@@ -144,8 +146,84 @@ static void clusterings_match(void **state)
     golden_close(golden);
 }
 
+static float *copy_rows(const Golden *golden, const char *name, const float *mean, int64_t *n, int64_t *dim)
+{
+    const SafeTensor *tensor = golden_tensor(golden, name);
+    *n = tensor->dim[0];
+    *dim = tensor->dim[1];
+    float *rows = mem_alloc((size_t)tensor->n_elements, sizeof(float));
+    memcpy(rows, tensor->data, (size_t)tensor->n_elements * sizeof(float));
+    if (mean)
+        rows_subtract(rows, *n, *dim, mean);
+    assert_int_equal(rows_normalise(rows, *n, *dim), -1);
+    return rows;
+}
+
+static void check_scores(const Golden *golden, const char *variant, const char *what, const double *actual,
+                         int64_t n)
+{
+    const SafeTensor *expected = golden_find(golden, "out.%s.%s", variant, what);
+    assert_int_equal(expected->n_elements, n);
+    for (int64_t i = 0; i < n; i++)
+        if (!(fabs(actual[i] - ((const float *)expected->data)[i]) <= SCORE_TOLERANCE))
+            fail_msg("%s.%s[%lld]: %.7f, expected %.7f", variant, what, (long long)i, actual[i],
+                     ((const float *)expected->data)[i]);
+}
+
+// Enrolment and test rows lie in one matrix: trials index it.
+static void check_norm(const Golden *golden, const char *variant, const float *mean)
+{
+    int64_t n_enroll, n_test, n_cohort, dim;
+    float *enroll = copy_rows(golden, "in.asnorm.enroll", mean, &n_enroll, &dim);
+    float *test = copy_rows(golden, "in.asnorm.test", mean, &n_test, &dim);
+    float *cohort = copy_rows(golden, "in.asnorm.cohort", mean, &n_cohort, &dim);
+    float *rows = mem_alloc((size_t)((n_enroll + n_test) * dim), sizeof(float));
+    memcpy(rows, enroll, (size_t)(n_enroll * dim) * sizeof(float));
+    memcpy(rows + n_enroll * dim, test, (size_t)(n_test * dim) * sizeof(float));
+    const SafeTensor *pairs = golden_tensor(golden, "in.asnorm.pairs");
+    Trials trials = {.trials = mem_zero((size_t)pairs->dim[0], sizeof(Trial)), .n = pairs->dim[0]};
+    for (int64_t t = 0; t < trials.n; t++) {
+        trials.trials[t].enroll = integer_at(pairs, 2 * t);
+        trials.trials[t].test = n_enroll + integer_at(pairs, 2 * t + 1);
+    }
+    double *scores = mem_alloc((size_t)trials.n, sizeof(double));
+    int64_t top = (int64_t)golden_number(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(golden_config(golden), "cases"), "asnorm"), "top_n");
+    for (int adaptive = 0; adaptive < 2; adaptive++) {
+        CohortStatistics statistics =
+            cohort_statistics(rows, n_enroll + n_test, cohort, n_cohort, dim, adaptive ? top : 0);
+        cosine_score(rows, dim, &trials, scores);
+        check_scores(golden, variant, "cosine", scores, trials.n);
+        score_normalise(&trials, &statistics, scores);
+        check_scores(golden, variant, adaptive ? "asnorm" : "snorm", scores, trials.n);
+        if (adaptive) {
+            check_scores(golden, variant, "enroll_mean", statistics.mean, n_enroll);
+            check_scores(golden, variant, "enroll_std", statistics.deviation, n_enroll);
+            check_scores(golden, variant, "test_mean", statistics.mean + n_enroll, n_test);
+            check_scores(golden, variant, "test_std", statistics.deviation + n_enroll, n_test);
+        }
+        cohort_statistics_release(&statistics);
+    }
+    mem_free(scores);
+    trials_release(&trials);
+    mem_free(rows);
+    mem_free(cohort);
+    mem_free(test);
+    mem_free(enroll);
+}
+
+static void score_norm(void **state)
+{
+    (void)state;
+    Golden *golden = golden_open("metrics.safetensors");
+    check_norm(golden, "asnorm_nomean", NULL);
+    check_norm(golden, "asnorm_mean", golden_float(golden, "in.asnorm.mean"));
+    golden_close(golden);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(trials_match), cmocka_unit_test(clusterings_match)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(trials_match), cmocka_unit_test(clusterings_match),
+                                       cmocka_unit_test(score_norm)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
