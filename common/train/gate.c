@@ -68,9 +68,9 @@ static void find_threshold(Gate *gate, int64_t epoch)
 
 void gate_begin_step(Gate *gate, int64_t step)
 {
-    int64_t epoch = epoch_of(gate, step);
     if (gate->options.gate_epoch == 0 || step % gate->options.steps_per_epoch != 0)
         return;
+    int64_t epoch = epoch_of(gate, step);
     if (epoch >= gate->options.gate_epoch && epoch > 1)
         find_threshold(gate, epoch);
     forget(gate);
