@@ -287,8 +287,10 @@ static void print_version(void)
 
 static void take_file(Program *program, const char *text)
 {
-    program->files = mem_grow(program->files, (size_t)program->n_files + 1, sizeof *program->files);
-    program->files[program->n_files++] = text;
+    static const char **files; // lives until the program ends, as the texts do
+    files = mem_grow(files, (size_t)program->n_files + 1, sizeof *files);
+    files[program->n_files++] = text;
+    program->files = files;
 }
 
 typedef enum Pass { PASS_SCAN, PASS_SET, PASS_DIRECT } Pass;

@@ -19,10 +19,25 @@
 
 enum { B = 6, N = 9, D = 5 };
 static const int64_t LABELS[B] = {0, 8, 3, 3, 1, 5};
+static const float ROW_LENGTH = 4;
 
 static Tensor *build_aam(Tape *tape, Tensor *const *leaves, const void *context)
 {
     return aam_softmax_loss(tape, leaves[0], leaves[1], LABELS, context, NULL);
+}
+
+// Rows of random direction, long enough that the steps of a central difference turn them but little.
+static Tensor *rows_create(Rng *rng, int64_t rows)
+{
+    Tensor *leaf = leaf_create(rng, (int64_t[TENSOR_MAX_DIMS]){rows, D}, 0);
+    for (float *row = leaf->data; row < leaf->data + rows * D; row += D) {
+        double squares = 0;
+        for (int d = 0; d < D; d++)
+            squares += (double)row[d] * row[d];
+        for (int d = 0; d < D; d++)
+            row[d] *= ROW_LENGTH / (float)sqrt(squares);
+    }
+    return leaf;
 }
 
 static double cosine(const float *a, const float *b)
@@ -74,8 +89,8 @@ static void check_aam(const char *name, AamSoftmax options)
     Tensor *leaves[2];
     for (uint64_t attempt = 0;; attempt++) {
         Rng rng = rng_stream(test_seed(), name, attempt, 0);
-        leaves[0] = leaf_create(&rng, (int64_t[TENSOR_MAX_DIMS]){B, D}, 0);
-        leaves[1] = leaf_create(&rng, (int64_t[TENSOR_MAX_DIMS]){N, D}, 0);
+        leaves[0] = rows_create(&rng, B);
+        leaves[1] = rows_create(&rng, N);
         if (is_clear_of_jump(leaves, &options))
             break;
         leaf_destroy(leaves[0]);
@@ -131,12 +146,21 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+// x [B, D], weight [N, D]: the first half of x turns away from its classes, the other half towards them. A
+// gate between their losses stays between them when the gradient check moves an element.
+static void part_losses(float *x, const float *weight)
+{
+    for (int b = 0; b < B; b++)
+        for (int d = 0; d < D; d++)
+            x[b * D + d] = 0.3f * x[b * D + d] + (b < B / 2 ? -1 : 1) * weight[LABELS[b] * D + d];
+}
+
 // Half of the samples pass; of the others those count whose clean embedding lies on a class weight.
 static void check_gate(const char *name, bool corrects)
 {
     Rng rng = rng_stream(test_seed(), name, 0, 0);
-    Tensor *leaves[2] = {leaf_create(&rng, (int64_t[TENSOR_MAX_DIMS]){B, D}, 0),
-                         leaf_create(&rng, (int64_t[TENSOR_MAX_DIMS]){N, D}, 0)};
+    Tensor *leaves[2] = {rows_create(&rng, B), rows_create(&rng, N)};
+    part_losses(leaves[0]->data, leaves[1]->data);
     float clean[B * D] = {0};
     for (int d = 0; d < D; d++)
         clean[0 * D + d] = 9 * leaves[1]->data[4 * D + d]; // sample 0 is surely of class 4
