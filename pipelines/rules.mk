@@ -5,15 +5,18 @@
 
 # keys SECTION: a section of the preset as `key=value` words. Keys of [finetune] reach the stage through
 # --config; those of [finetune iter2] hold in round 2 only, those of [finetune lmft] in large-margin
-# fine-tuning; both are passed with --set.
+# fine-tuning, those of [finetune gate] in the rounds iterN-gate; these are passed with --set.
 keys       = $(shell awk -v section='$(1)' -f $(source)/pipelines/keys.awk $(config))
-round_keys = $(if $(2),$(call keys,$(1) $(if $(filter %-lmft,$(2)),lmft,$(2))))
+round_keys = $(if $(2),$(call keys,$(1) $(call variant,$(2))))
+# variant ROUND: lmft of iter3-gate-lmft, plain of iter1-plain2; the round itself otherwise.
+variant    = $(patsubst plain%,plain,$(lastword $(subst -, ,$(1))))
 
 pipeline_keys  := $(call keys,pipeline)
 init           := $(or $(INIT),$(patsubst init=%,%,$(filter init=%,$(pipeline_keys))),none)
-common_options  = --config $(config) --seed $(call seed,$(1)) --threads $(THREADS)
-# The demo corpus is the same whatever the loop's seed.
-seed            = $(if $(filter demo-corpus,$(1)),1,$(SEED))
+common_options  = --config $(config) --seed $(call seed,$(1),$(2)) --threads $(THREADS)
+# The demo corpus is the same whatever the loop's seed; rounds of another seed are called iterN-plain2, 3 ...
+seed            = $(if $(filter demo-corpus,$(1)),1,$(if $(findstring -plain,$(2)),$(call other_seed,$(2)),$(SEED)))
+other_seed      = $(shell echo $$(($(SEED) - 1 + $(lastword $(subst plain, ,$(1))))))
 augmentation   := $(if $(NOISE),--noise $(NOISE)) $(if $(RIR),--rir $(RIR))
 options_pretrain := $(augmentation)
 options_finetune := $(augmentation)
@@ -31,7 +34,7 @@ upto_cluster  := $(upto_extract) cluster
 upto_evaluate := $(upto_cluster) evaluate
 
 # recipe STAGE,ROUND,OPTIONS: all that decides a stage's bytes, but for the content of its inputs and the threads.
-recipe = $(strip $(1) $(3) --seed $(call seed,$(1)) $(call keys,$(1)) $(call round_keys,$(1),$(2)))
+recipe = $(strip $(1) $(3) --seed $(call seed,$(1),$(2)) $(call keys,$(1)) $(call round_keys,$(1),$(2)))
 same   = $(and $(findstring x$(1)x,x$(2)x),$(findstring x$(2)x,x$(1)x))
 # stale FILE,RECIPE: FORCE unless FILE holds RECIPE.
 stale  = $(if $(call same,$(strip $(file <$(1))),$(2)),,FORCE)
@@ -43,7 +46,7 @@ define stage_rule
 $(1) &: $(4) $(call forced,$(2),$(3)) $(call stale,$(call beside,$(1),recipe),$(call recipe,$(2),$(3),$(5) $(7))) \
     | $(built) $(6)
 	$(if $(dry),,@mkdir -p $(dir $(firstword $(1))))
-	$$(Q)$(strip $(launch_$(2)) $(BIN)/voxloop-$(2) $(5) $(options_$(2)) $(call common_options,$(2)) \
+	$$(Q)$(strip $(launch_$(2)) $(BIN)/voxloop-$(2) $(5) $(options_$(2)) $(call common_options,$(2),$(3)) \
 	  $(addprefix --set ,$(call round_keys,$(2),$(3))))
 	$(if $(dry),,@printf '%s\n' '$(call recipe,$(2),$(3),$(5) $(7))' >$(call beside,$(1),recipe))
 .PRECIOUS: $(1)
@@ -117,7 +120,7 @@ $(call cluster_rule,$(1),$(2),$(3))
 $(call digest_rule,$(1)/labels.tar.zst)
 $(call evaluate_rule,$(1),,$(3))
 $(3): $(1)/clusters.json $(1)/eval.json
-	$$(Q)$(BIN)/voxloop-report --work $(WORK) --quiet --line $(3)
+	$$(Q)$(BIN)/voxloop-report --work $(patsubst %/,%,$(dir $(1))) --quiet --line $(3)
 $(filter $(3)-%,$(goals)): $(3)
 endef
 
@@ -150,9 +153,30 @@ lmft     = $(call round_rules,$(folder)-lmft,$(folder),iter$(1)-lmft,$(call lmft
 $(foreach n,$(rounds),$(eval $(call round,$(n))))
 $(foreach n,$(patsubst iter%-lmft,%,$(filter %-lmft,$(goals))),$(eval $(call lmft,$(n))))
 
+# ---- the ablation: each part switched on in turn, all from the same iter0 ------------------------------------
+
+# Rounds of their own in WORK/ablation, ROUND:BEFORE.
+ablation_rounds := iter1-plain1:iter0 iter1-plain2:iter0 iter1-plain3:iter0 iter1-gate:iter0 iter1-correct:iter0 \
+  iter2-correct:iter1-correct iter3-correct:iter2-correct
+ablation_table  := iter0,iter1-plain*,iter1-gate,iter1-correct,iter2-correct,iter3-correct,iter3-correct-lmft
+ablation_folder  = $(if $(filter iter0,$(1)),$(WORK),$(WORK)/ablation)/$(1)
+ablation_round   = $(call round_rules,$(call ablation_folder,$(1)),$(call ablation_folder,$(2)),$(1),\
+  $(call finetune_rule,$(call ablation_folder,$(1)),$(call ablation_folder,$(2)),$(1)))
+ablation_lmft    = $(call round_rules,$(call ablation_folder,$(1)-lmft),$(call ablation_folder,$(1)),$(1)-lmft,\
+  $(call lmft_rule,$(call ablation_folder,$(1)-lmft),$(call ablation_folder,$(1)),$(call ablation_folder,$(2)),$(1)-lmft))
+ifneq ($(filter ablation,$(goals)),)
+  $(foreach variant,plain gate correct lmft,$(if $(call keys,finetune $(variant)),,\
+    $(error $(config) has no section [finetune $(variant)], which the ablation needs)))
+  $(foreach pair,$(ablation_rounds),$(eval $(call ablation_round,$(firstword $(subst :, ,$(pair))),$(lastword $(subst :, ,$(pair))))))
+  $(eval $(call ablation_lmft,iter3-correct,iter2-correct))
+endif
+ablation: $(foreach pair,$(ablation_rounds),$(firstword $(subst :, ,$(pair)))) iter3-correct-lmft
+	@ln -sfn ../iter0 $(WORK)/ablation/iter0
+	$(Q)$(BIN)/voxloop-report --work $(WORK)/ablation --quiet --table '$(ablation_table)'
+
 report: | $(round_goals) $(built)
 	$(Q)$(BIN)/voxloop-report --work $(WORK) --out $(WORK)/report.html $(addprefix --truth ,$(truth))
 
 clean:
-	rm -rf $(addprefix $(WORK)/,audio test demo report.html .lock) $(wildcard $(WORK)/iter[0-9]* $(WORK)/wavlm.safetensors*)
+	rm -rf $(addprefix $(WORK)/,audio test demo report.html .lock) $(wildcard $(WORK)/iter[0-9]* $(WORK)/ablation $(WORK)/wavlm.safetensors*)
 	@rmdir --ignore-fail-on-non-empty $(WORK)

@@ -1,5 +1,5 @@
-// voxloop-report: what a WORK folder holds, as one self-contained page or, with --line, as the line that ends
-// a round.
+// voxloop-report: what a WORK folder holds, as one self-contained page, as the line that ends a round
+// (--line) or as a table (--table).
 #include <stdio.h>
 
 #include "base/log.h"
@@ -9,12 +9,14 @@
 #include "report/page.h"
 
 typedef struct Arguments {
-    const char *work, *out, *truth, *line;
+    const char *work, *out, *truth, *line, *table;
 } Arguments;
 
-static int print_line(const Arguments *arguments, const Work *work, Error *error)
+static int print_texts(const Arguments *arguments, const Work *work, Error *error)
 {
-    if (page_write_line(stdout, work, arguments->line, error) != 0)
+    if (arguments->line && page_write_line(stdout, work, arguments->line, error) != 0)
+        return -1;
+    if (arguments->table && page_write_table(stdout, work, arguments->table, error) != 0)
         return -1;
     return fflush(stdout) == 0 ? 0 : error_set_errno(error, "cannot write to standard output");
 }
@@ -63,7 +65,7 @@ static int report(const Arguments *arguments, Work *work, Error *error)
 {
     if (work_open(arguments->work, work, error) != 0)
         return -1;
-    if (arguments->line && print_line(arguments, work, error) != 0)
+    if (print_texts(arguments, work, error) != 0)
         return -1;
     return arguments->out ? make_page(arguments, work, error) : 0;
 }
@@ -93,13 +95,18 @@ int main(int argc, char **argv)
          .value = &arguments.line,
          .argument = "ROUND",
          .help = "print one line about iter0, iter1 ..."},
+        {.name = "table",
+         .type = OPTION_TEXT,
+         .value = &arguments.table,
+         .argument = "ROUND,...",
+         .help = "print a Markdown table; a shell pattern gives its rounds' mean and deviation"},
         {0}};
     Program program = {.name = "report",
                        .summary = "Shows what each round of the loop has reached.",
-                       .usage = "--work DIR (--out FILE [--truth FILE] | --line ROUND)"};
+                       .usage = "--work DIR (--out FILE [--truth FILE] | --line ROUND | --table ROUND,...)"};
     program_begin(&program, options, argc, argv);
-    if (!arguments.out && !arguments.line)
-        program_misuse(&program, "nothing to do: give --out FILE for the page, or --line ROUND for one line");
+    if (!arguments.out && !arguments.line && !arguments.table)
+        program_misuse(&program, "nothing to do: give --out FILE, --line ROUND or --table ROUND,...");
 
     Error error = {0};
     Work work = {0};

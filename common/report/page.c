@@ -1,9 +1,11 @@
 #include "report/page.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "report/svg.h"
 #include "report/figures.h"
 
@@ -199,8 +201,11 @@ int page_write_line(FILE *out, const Work *work, const char *name, Error *error)
         write_part(out, round, &separator, MEASURE_PURITY, "purity %.2f");
         write_part(out, round, &separator, MEASURE_NMI, "NMI %.2f");
         write_part(out, round, &separator, MEASURE_AGREEMENT_NMI, "agreement NMI %.2f");
-        if (isfinite(round->measures[MEASURE_AGREEMENT_NMI]))
-            fprintf(out, " with iter%lld", (long long)round->number - !round->is_tuned);
+        if (isfinite(round->measures[MEASURE_AGREEMENT_NMI])) {
+            char *before = round_before(round);
+            fprintf(out, " with %s", before);
+            mem_free(before);
+        }
         write_eer_part(out, round, &separator);
         write_part(out, round, &separator, MEASURE_DCF01,
                    round->label_free ? "label-free minDCF(0.01) %.3f" : "minDCF(0.01) %.3f");
@@ -208,4 +213,77 @@ int page_write_line(FILE *out, const Work *work, const char *name, Error *error)
         return 0;
     }
     return error_set(error, "%s has no finished round %s", work->folder, name);
+}
+
+// --- the table
+
+static const struct Column {
+    int measure;
+    const char *heading;
+} COLUMNS[] = {{MEASURE_EER, "EER (%)"},       {MEASURE_DCF01, "minDCF 0.01"}, {MEASURE_DCF05, "minDCF 0.05"},
+               {MEASURE_CLUSTERS, "clusters"}, {MEASURE_PURITY, "purity"},     {MEASURE_NMI, "NMI"}};
+enum { N_COLUMNS = sizeof COLUMNS / sizeof COLUMNS[0] };
+
+// " | 3.40 ± 0.20": over the rounds that have the measure and whose names match.
+static void write_cell(FILE *out, const Work *work, const char *pattern, int measure)
+{
+    double sum = 0, squares = 0, n = 0;
+    for (int64_t i = 0; i < work->n_rounds; i++) {
+        double value = work->rounds[i].measures[measure];
+        if (fnmatch(pattern, work->rounds[i].name, 0) != 0 || !isfinite(value))
+            continue;
+        sum += value;
+        squares += value * value;
+        n++;
+    }
+    char mean[32], deviation[32];
+    fprintf(out, " | %s", measure_text(measure, sum / n, mean));
+    if (n > 1)
+        fprintf(out, " ± %s",
+                measure_text(measure, sqrt(fmax(squares - sum * sum / n, 0) / (n - 1)), deviation));
+}
+
+static int check_patterns(const Work *work, char *const *patterns, int64_t n, Error *error)
+{
+    for (int64_t p = 0; p < n; p++) {
+        bool found = false;
+        for (int64_t i = 0; i < work->n_rounds; i++)
+            found = found || fnmatch(patterns[p], work->rounds[i].name, 0) == 0;
+        if (!found)
+            return error_set(error, "%s has no finished round %s", work->folder, patterns[p]);
+    }
+    return 0;
+}
+
+static void write_table(FILE *out, const Work *work, char *const *patterns, int64_t n)
+{
+    fputs("| round", out);
+    for (int c = 0; c < N_COLUMNS; c++)
+        fprintf(out, " | %s", COLUMNS[c].heading);
+    fputs(" |\n|---", out);
+    for (int c = 0; c < N_COLUMNS; c++)
+        fputs("|---", out);
+    fputs("|\n", out);
+    for (int64_t p = 0; p < n; p++) {
+        fprintf(out, "| %s", patterns[p]);
+        for (int c = 0; c < N_COLUMNS; c++)
+            write_cell(out, work, patterns[p], COLUMNS[c].measure);
+        fputs(" |\n", out);
+    }
+}
+
+int page_write_table(FILE *out, const Work *work, const char *list, Error *error)
+{
+    char *copy = mem_strdup(list), *rest = copy, **patterns = NULL;
+    int64_t n = 0;
+    for (char *pattern; (pattern = strsep(&rest, ","));) {
+        patterns = mem_grow(patterns, (size_t)n + 1, sizeof *patterns);
+        patterns[n++] = pattern;
+    }
+    int status = check_patterns(work, patterns, n, error);
+    if (status == 0)
+        write_table(out, work, patterns, n);
+    mem_free(patterns);
+    mem_free(copy);
+    return status;
 }

@@ -113,17 +113,27 @@ static bool has_file(const char *folder, const char *name)
     return there;
 }
 
-// The N of "iterN" or "iterN-lmft"; -1 for other names.
-static int64_t round_number(const char *name, bool *is_tuned)
+// The N of "iterN" or "iterN-VARIANT"; -1 for other names.
+static int64_t round_number(const char *name)
 {
     if (strncmp(name, "iter", 4) != 0)
         return -1;
     const char *digits = name + 4;
     size_t n = strspn(digits, "0123456789");
-    *is_tuned = strcmp(digits + n, "-lmft") == 0;
-    if (n < 1 || n > 9 || (digits[n] && !*is_tuned) || (digits[0] == '0' && n > 1))
+    if (n < 1 || n > 9 || (digits[0] == '0' && n > 1) || (digits[n] && digits[n] != '-'))
         return -1;
     return strtoll(digits, NULL, 10);
+}
+
+char *round_before(const Round *round)
+{
+    static const char tuned[] = "-lmft";
+    const char *variant = strchr(round->name, '-');
+    size_t length = strlen(round->name), n = strlen(tuned);
+    if (length > n && strcmp(round->name + length - n, tuned) == 0)
+        return mem_printf("%.*s", (int)(length - n), round->name);
+    return mem_printf("iter%lld%s", (long long)round->number - 1,
+                      variant && round->number > 1 ? variant : "");
 }
 
 static void work_add_round(Work *work, const char *name)
@@ -136,7 +146,7 @@ static void work_add_round(Work *work, const char *name)
     work->rounds = mem_grow(work->rounds, (size_t)work->n_rounds + 1, sizeof *work->rounds);
     Round *round = &work->rounds[work->n_rounds++];
     *round = (Round){.name = mem_strdup(name), .folder = folder, .gate = NAN};
-    round->number = round_number(name, &round->is_tuned);
+    round->number = round_number(name);
     for (int i = 0; i < MEASURES_COUNT; i++)
         round->measures[i] = NAN;
 }
@@ -146,7 +156,7 @@ static int compare_rounds(const void *a, const void *b)
     const Round *left = a, *right = b;
     if (left->number != right->number)
         return left->number > right->number ? 1 : -1;
-    return left->is_tuned - right->is_tuned;
+    return strcmp(left->name, right->name);
 }
 
 int work_open(const char *folder, Work *work, Error *error)
@@ -155,11 +165,9 @@ int work_open(const char *folder, Work *work, Error *error)
     DIR *dir = opendir(folder);
     if (!dir)
         return error_set_errno(error, "cannot open the folder %s", folder);
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        bool is_tuned;
-        if (round_number(entry->d_name, &is_tuned) >= 0)
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (round_number(entry->d_name) >= 0)
             work_add_round(work, entry->d_name);
-    }
     closedir(dir);
     if (work->n_rounds == 0)
         return error_set(error,

@@ -1,7 +1,8 @@
 // Room "report" (looks at base, cache, cluster and score): what a WORK folder holds, read once, and the pages
 // and lines made from it.
 //
-// A round is a folder WORK/iterN or WORK/iterN-lmft with an eval.json or a clusters.json. Whatever else it
+// A round is a folder WORK/iterN, or WORK/iterN-VARIANT for another way to train it (iter3-lmft), with an
+// eval.json or a clusters.json. Whatever else it
 // lacks (logs, labels, scores) is simply not in the structure: NAN, NULL or 0. A file that is there but
 // cannot be understood is an error that names it.
 #pragma once
@@ -49,7 +50,6 @@ typedef struct Curve {
 
 typedef struct Round {
     int64_t number;
-    bool is_tuned;                   // after large-margin fine-tuning
     char *name;                      // "iter2" or "iter2-lmft"
     char *folder;                    // WORK/iter2
     double measures[MEASURES_COUNT]; // NAN: not measured
@@ -84,6 +84,10 @@ int work_open(const char *folder, Work *work, Error *error);
 // true speakers where the cluster stage did not have them (truth may be NULL).
 int work_load_details(Work *work, const LabelList *truth, Error *error);
 void work_release(Work *work); // zeroed or opened
+
+// The round whose labels a round was trained on and is compared with: iter1 for iter2 and for iter1-lmft,
+// iter1-gate for iter2-gate. The caller frees.
+char *round_before(const Round *round);
 
 // "0.912" in the measure's decimals, "" when it was not measured; returns text.
 const char *measure_text(int measure, double value, char text[32]);

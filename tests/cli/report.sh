@@ -19,10 +19,11 @@ cat >work/iter1/eval.json <<'END'
 {"eer": 6.1, "min_dcf_p01": 0.412, "min_dcf_p05": 0.3, "statistics_baseline_eer": 13.1, "label_free": false}
 END
 echo '{"clusters": 40}' >work/iter10/clusters.json
-mkdir work/iter1-lmft work/iter1-other
+mkdir work/iter1-lmft work/iter2-gate work/iter1other
 echo '{"clusters": 47, "agreement_nmi": 0.97}' >work/iter1-lmft/clusters.json
 echo '{"eer": 5.5}' >work/iter1-lmft/eval.json
-echo '{"eer": 5.5}' >work/iter1-other/eval.json
+echo '{"agreement_nmi": 0.9}' >work/iter2-gate/clusters.json
+echo '{"eer": 5.5}' >work/iter1other/eval.json
 
 # line ROUND TEXT: what --line prints on standard output, all of it.
 line() {
@@ -34,7 +35,16 @@ line iter0 'iter0: 51 clusters, label-free EER 15.54 % (statistics baseline 13.1
 line iter1 'iter1: 46 clusters, purity 0.91, NMI 0.94, agreement NMI 0.95 with iter0, EER 6.10 % (statistics baseline 13.1 %), minDCF(0.01) 0.412'
 line iter10 'iter10: 40 clusters'
 line iter1-lmft 'iter1-lmft: 47 clusters, agreement NMI 0.97 with iter1, EER 5.50 %'
+line iter2-gate 'iter2-gate: agreement NMI 0.90 with iter1-gate'
 expect_one_line 1 'work has no finished round iter2' "$report" --work work --line iter2
+
+# The table: patterns give the mean and the deviation.
+table=$("$report" --work work --table 'iter0,iter1*' --quiet) || fail "--table: exit status $?"
+[ "$table" = "| round | EER (%) | minDCF 0.01 | minDCF 0.05 | clusters | purity | NMI |
+|---|---|---|---|---|---|---|
+| iter0 | 15.54 | 0.947 |  | 51 |  |  |
+| iter1* | 5.80 ± 0.42 | 0.412 | 0.300 | 44 ± 4 | 0.910 | 0.940 |" ] || fail "--table printed: $table"
+expect_one_line 1 'work has no finished round iter7' "$report" --work work --table iter7 --quiet
 
 # The page: whatever is missing is said; whatever is there is drawn; nothing comes from elsewhere.
 printf 'step 10 loss 6.5 grad 1\nstep 20 loss 5.5 grad 1\n' >work/iter0/pretrain.log
@@ -42,7 +52,7 @@ printf 'a b 4 target\na c 3 nontarget\na d 2 target\na e 1 nontarget\n' >work/it
 cat >work/iter1/eval.json.json <<'END'
 {"command": ["voxloop-evaluate", "--scores", "<b> & c"], "wall_seconds": 1.25, "peak_bytes": 1048576}
 END
-expect 0 'report: done 4 rounds in .*page.html' "$report" --work work --out page.html
+expect 0 'report: done 5 rounds in .*page.html' "$report" --work work --out page.html
 [ "$(grep -c '<svg.*role="img"' page.html)" = 4 ] || fail "not four plots (EER, labels, DET, loss)"
 grep -qF 'no cluster sizes' page.html || fail "missing labels are not mentioned"
 grep -qF 'iter10 has no embeddings.tar.zst' page.html || fail "missing embeddings are not mentioned"

@@ -44,6 +44,11 @@ state >"$scratch/before"
 pipeline iter1-lmft PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "iter1-lmft again failed"
 state | cmp -s - "$scratch/before" || { state | diff - "$scratch/before" >&2; fail "iter1-lmft again rebuilt something"; }
 
+pipeline ablation PRESET=smoke WORK="$work" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "ablation failed"; }
+grep -qE '^\| iter1-plain\* \| [0-9.]+ ± [0-9.]+ \|' "$scratch/log" || { cat "$scratch/log" >&2; fail "no mean of the plain rounds"; }
+grep -q '^| iter3-correct-lmft | ' "$scratch/log" || { cat "$scratch/log" >&2; fail "the ablation's table lacks its last row"; }
+cmp -s "$work"/ablation/iter1-plain{1,2}/model.safetensors && fail "two seeds gave one model"
+
 pipeline report PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "report failed"
 [ -s "$work/report.html" ] || fail "report.html is missing"
 echo "smoke: fine, second run $milliseconds ms"
