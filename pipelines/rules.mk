@@ -174,6 +174,26 @@ ablation: $(foreach pair,$(ablation_rounds),$(firstword $(subst :, ,$(pair)))) i
 	@ln -sfn ../iter0 $(WORK)/ablation/iter0
 	$(Q)$(BIN)/voxloop-report --work $(WORK)/ablation --quiet --table '$(ablation_table)'
 
+# ---- the plan: what the whole would take, before anybody pays for it -----------------------------------------
+
+prepared   := $(wildcard $(WORK)/audio/utts.tsv)
+plan_utts   = $(or $(UTTS),$(if $(prepared),$(shell tail -n +2 $(prepared) | wc -l)))
+plan_hours  = $(or $(HOURS),$(if $(prepared),$(shell awk 'NR > 1 { n += $$3 } END { printf "%.3f", n / 16000 / 3600 }' $(prepared))))
+plan_stage  = $(Q)$(BIN)/voxloop-$(1) --plan $(plan_utts) $(2) --out - $(call common_options,$(1))
+# Shards of 16-bit audio take about 0.8 of its size.
+plan_disk   = $(shell awk 'BEGIN { printf "%.1f", $(plan_hours) * 3600 * 32000 * 0.8 / 2^30 }')
+
+plan: | $(built)
+	$(if $(and $(plan_utts),$(plan_hours)),,$(error plan needs UTTS=number HOURS=number, or a WORK whose audio is prepared))
+	@echo "plan: $(plan_utts) utterances, $(plan_hours) hours; prepared audio takes about $(plan_disk) GiB of disk"
+	@echo "--- once"
+	$(call plan_stage,pretrain,--audio -)
+	@echo "--- in each round: training (not in round 0), extraction (less than an epoch of training), clusters"
+	$(call plan_stage,finetune,--audio - --labels - $(if $(WAVLM),--init $(WAVLM)) $(addprefix --plan-classes ,$(plan_classes)))
+	$(call plan_stage,cluster,--embeddings - --report -)
+	@echo "--- the commands: make -n iter3 with the same variables"
+plan_classes = $(filter-out auto,$(patsubst clusters=%,%,$(filter clusters=%,$(call keys,cluster))))
+
 report: | $(round_goals) $(built)
 	$(Q)$(BIN)/voxloop-report --work $(WORK) --out $(WORK)/report.html $(addprefix --truth ,$(truth))
 

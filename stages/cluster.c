@@ -27,10 +27,11 @@
 // direction for six utterances at most.
 enum { UTTS_PER_DIRECTION = 6, FEWEST_DIRECTIONS = 4 };
 enum { SMALL_CORPUS = 20000, UTTS_PER_CENTROID = 7, MOST_CENTROIDS = 50000, SILHOUETTE_ROWS = 20000 };
+enum { PLAN_DIM = 256 }; // of the embeddings that --plan counts with
 
 typedef struct Settings {
     const char *embeddings, *list, *out, *report, *clusters, *linkage, *previous, *truth;
-    int64_t centroids, iterations, redo, whiten;
+    int64_t centroids, iterations, redo, whiten, plan;
     double threshold_distance, threshold_similarity; // NAN: not given
     bool center, weighted;
 } Settings;
@@ -352,6 +353,20 @@ static int publish_summary(const Settings *settings, const Clustering *c, Error 
 
 // --- the stage
 
+static void plan(const Settings *s)
+{
+    int64_t n = s->plan, n_centroids = centroid_count(s, n);
+    char rows[32], means[32], merging[32];
+    log_info("plan: %lld embeddings of %d dimensions: %s", (long long)n, PLAN_DIM,
+             log_bytes(rows, (double)n * PLAN_DIM * sizeof(float)));
+    if (n_centroids < n)
+        log_info("plan: k-means to %lld centroids: %s, %.3g FLOP", (long long)n_centroids,
+                 log_bytes(means, kmeans_bytes(n, PLAN_DIM, n_centroids)),
+                 2.0 * PLAN_DIM * (double)n * (double)n_centroids * (double)(s->iterations * s->redo));
+    log_info("plan: agglomeration of %lld points: %s", (long long)n_centroids,
+             log_bytes(merging, agglomerate_bytes(n_centroids, PLAN_DIM)));
+}
+
 static void check_settings(const Program *program, const Settings *s)
 {
     char *end;
@@ -437,12 +452,18 @@ int main(int argc, char **argv)
         {"whiten", OPTION_INTEGER, &s.whiten, 0, 1e6, NULL, "N",
          "whiten, keeping N principal directions at most; 0: do not", false},
         {"center", OPTION_FLAG, &s.center, 0, 0, NULL, NULL, "subtract the mean embedding first", false},
+        {"plan", OPTION_INTEGER, &s.plan, 0, 1e12, NULL, NULL,
+         "only say what so many utterances would take; no file is looked at", false},
         {0}};
     Program program = {.name = "cluster",
                        .summary = "Groups embeddings into pseudo-speakers.",
                        .usage = "[options] --embeddings FILE --out FILE --report FILE"};
     program_begin(&program, options, argc, argv);
     check_settings(&program, &s);
+    if (s.plan) {
+        plan(&s);
+        return program_done(&program, "a plan for %lld utterances", (long long)s.plan);
+    }
     Error error = {0};
     Clustering c = {.agreement_nmi = NAN, .agreement_ari = NAN};
     if (run(&program, &s, &c, &error) < 0)

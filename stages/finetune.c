@@ -12,12 +12,13 @@
 #include "cache/provenance.h"
 #include "train/architecture.h"
 #include "train/classifier_trainer.h"
+#include "train/plan.h"
 #include "train/settings.h"
 
 typedef struct Settings {
     TrainSettings train;
     const char *labels, *init, *schedule, *freeze;
-    int64_t frames, most_per_speaker, gate_epoch, correct_epoch;
+    int64_t frames, most_per_speaker, gate_epoch, correct_epoch, plan_classes;
     double margin, margin_start, margin_ramp, scale, pull, decay, encoder_rate, confidence;
     bool easy_margin, nesterov, keep_classes;
 } Settings;
@@ -27,8 +28,8 @@ typedef struct Finetuning {
     Augmenter *augmenter;
     Sampler *sampler;
     cJSON *architecture;
-    int64_t *labels; // [utterances of the corpus], -1: none
-    int64_t n_classes;
+    int64_t *labels; // [n_utts] of the corpus, -1: none
+    int64_t n_utts, n_classes;
     ClassifierTrainer *trainer;
 } Finetuning;
 
@@ -50,7 +51,7 @@ static int assign_labels(const char *path, Finetuning *f, Error *error)
     LabelList list = {0};
     if (labels_load_any(path, &list, error) < 0)
         return -1;
-    int64_t n = corpus_count(f->corpus), n_labelled = 0;
+    int64_t n = f->n_utts = corpus_count(f->corpus), n_labelled = 0;
     int64_t *class_of = mem_alloc((size_t)list.n_labels + 1, sizeof(int64_t));
     memset(class_of, 0xff, (size_t)list.n_labels * sizeof(int64_t)); // -1
     f->labels = mem_alloc((size_t)n, sizeof(int64_t));
@@ -118,26 +119,31 @@ static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, i
         .pull = s->pull,
         .clip_norm = s->train.clip,
         .crops = {1, s->frames, false},
-        .gate = {s->gate_epoch, s->correct_epoch, 0.1, s->confidence, corpus_count(f->corpus),
+        .gate = {s->gate_epoch, s->correct_epoch, 0.1, s->confidence, f->n_utts,
                  (int64_t)sampler_steps_per_epoch(f->sampler)},
         .batch_size = s->train.batch,
         .seed = seed};
 }
 
-static int open_inputs(const Settings *s, int64_t seed, Finetuning *f, Error *error)
+// What the labels and the settings decide, whether the labels are true or planned.
+static int prepare_training(const Settings *s, int64_t seed, Finetuning *f, Error *error)
 {
     if (s->correct_epoch > 0 && (s->gate_epoch == 0 || s->gate_epoch > s->correct_epoch))
         return error_set(error, "--correct-epoch %lld needs a --gate-epoch from 1 to %lld",
                          (long long)s->correct_epoch, (long long)s->correct_epoch);
-    if (!(f->corpus = corpus_open(s->train.audio, error)) || assign_labels(s->labels, f, error) < 0 ||
-        train_augmenter(&s->train, f->corpus, seed, &f->augmenter, error) < 0)
-        return -1;
-    f->sampler = sampler_create_balanced(f->labels, corpus_count(f->corpus), f->n_classes,
-                                         s->most_per_speaker, s->train.batch, (uint64_t)seed);
+    f->sampler = sampler_create_balanced(f->labels, f->n_utts, f->n_classes, s->most_per_speaker,
+                                         s->train.batch, (uint64_t)seed);
     // Weights bring their architecture with them.
     f->architecture = s->init ? model_architecture(s->init, error)
                               : architecture_parse(s->train.encoder, s->train.architecture, error);
     return f->architecture ? 0 : -1;
+}
+
+static int create_trainer(const Settings *s, const ClassifierOptions *options, Finetuning *f, Error *error)
+{
+    if (!(f->trainer = classifier_trainer_create(options, error)))
+        return -1;
+    return train_check_crop(classifier_trainer_encoder(f->trainer), s->frames, error);
 }
 
 static int make_recipe(const Program *program, const Settings *s, const Finetuning *f, char recipe[17],
@@ -165,12 +171,13 @@ static int publish_gate(const Settings *s, const Finetuning *f, Error *error)
 static int train(const Program *program, const Settings *s, Finetuning *f, int64_t *n_steps, Error *error)
 {
     char recipe[17];
-    if (open_inputs(s, program->seed, f, error) < 0 || make_recipe(program, s, f, recipe, error) < 0)
+    if (!(f->corpus = corpus_open(s->train.audio, error)) || assign_labels(s->labels, f, error) < 0 ||
+        train_augmenter(&s->train, f->corpus, program->seed, &f->augmenter, error) < 0 ||
+        prepare_training(s, program->seed, f, error) < 0 || make_recipe(program, s, f, recipe, error) < 0)
         return -1;
     *n_steps = train_steps(&s->train, sampler_steps_per_epoch(f->sampler));
     ClassifierOptions options = classifier_of(s, f, program->seed, *n_steps);
-    if (!(f->trainer = classifier_trainer_create(&options, error)) ||
-        train_check_crop(classifier_trainer_encoder(f->trainer), s->frames, error) < 0)
+    if (create_trainer(s, &options, f, error) < 0)
         return -1;
     TrainLoop loop =
         train_loop_from(&s->train, program, recipe, *n_steps, f->corpus, f->sampler, f->augmenter);
@@ -185,12 +192,40 @@ static int train(const Program *program, const Settings *s, Finetuning *f, int64
     return 0;
 }
 
+// Utterances in turn from as many pseudo-speakers as are planned for.
+static int plan(const Program *program, const Settings *s, Finetuning *f, Error *error)
+{
+    f->n_utts = s->train.plan;
+    f->n_classes = s->plan_classes;
+    f->labels = mem_alloc((size_t)f->n_utts, sizeof(int64_t));
+    for (int64_t i = 0; i < f->n_utts; i++)
+        f->labels[i] = i % f->n_classes;
+    if (prepare_training(s, program->seed, f, error) < 0)
+        return -1;
+    int64_t n_steps = train_steps(&s->train, sampler_steps_per_epoch(f->sampler));
+    TrainLoop loop = train_loop_from(&s->train, program, "plan", n_steps, NULL, f->sampler, NULL);
+    StepCost costs[PLAN_BATCHES];
+    for (int i = 0; i < PLAN_BATCHES; i++) {
+        ClassifierOptions options = classifier_of(s, f, program->seed, n_steps);
+        options.batch_size = loop.batches.batch_size = PLAN_BATCH[i];
+        classifier_trainer_destroy(f->trainer);
+        if (create_trainer(s, &options, f, error) < 0)
+            return -1;
+        classifier_trainer_attach(f->trainer, &loop);
+        if (plan_measure(&loop, &costs[i], error) < 0)
+            return -1;
+    }
+    plan_print(&loop, s->train.batch, costs);
+    return 0;
+}
+
 static Settings defaults(void)
 {
     Settings s = {.train = train_settings_defaults(),
                   .schedule = "cosine",
                   .frames = 200,
                   .most_per_speaker = 500,
+                  .plan_classes = 5000,
                   .margin = 0.2,
                   .margin_ramp = 0.5,
                   .scale = 30,
@@ -224,6 +259,8 @@ int main(int argc, char **argv)
         {"frames", OPTION_INTEGER, &s.frames, 10, 100000, NULL, NULL, "length of a crop, 10 ms each", false},
         {"most-per-speaker", OPTION_INTEGER, &s.most_per_speaker, 1, 1e9, NULL, NULL,
          "utterances of one pseudo-speaker in an epoch", false},
+        {"plan-classes", OPTION_INTEGER, &s.plan_classes, 2, 1e9, NULL, NULL, "pseudo-speakers, with --plan",
+         false},
         {"Loss", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
         {"margin", OPTION_REAL, &s.margin, 0, 1.5, NULL, NULL, "of AAM-softmax at the end, radians", false},
         {"margin-start", OPTION_REAL, &s.margin_start, 0, 1.5, NULL, NULL, "of AAM-softmax at first", false},
@@ -260,10 +297,12 @@ int main(int argc, char **argv)
     Error error = {0};
     Finetuning f = {0};
     int64_t n_steps = 0;
-    int status = train(&program, &s, &f, &n_steps, &error);
+    int status = s.train.plan ? plan(&program, &s, &f, &error) : train(&program, &s, &f, &n_steps, &error);
     release(&f);
     mem_free(options);
     if (status < 0)
         return program_fail(&program, &error);
+    if (s.train.plan)
+        return program_done(&program, "a plan for %lld utterances", (long long)s.train.plan);
     return program_done(&program, "%lld steps", (long long)n_steps);
 }

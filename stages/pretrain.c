@@ -8,6 +8,7 @@
 #include "cache/provenance.h"
 #include "train/architecture.h"
 #include "train/dino_trainer.h"
+#include "train/plan.h"
 #include "train/settings.h"
 
 typedef struct Settings {
@@ -98,6 +99,28 @@ static int train(const Program *program, const Settings *s, Pretraining *p, int6
     return 0;
 }
 
+static int plan(const Program *program, const Settings *s, Pretraining *p, Error *error)
+{
+    p->sampler = sampler_create_plain(s->train.plan, s->train.batch, (uint64_t)program->seed);
+    if (!(p->architecture = architecture_parse(s->train.encoder, s->train.architecture, error)))
+        return -1;
+    int64_t n_steps = train_steps(&s->train, sampler_steps_per_epoch(p->sampler));
+    TrainLoop loop = train_loop_from(&s->train, program, "plan", n_steps, NULL, p->sampler, NULL);
+    StepCost costs[PLAN_BATCHES];
+    for (int i = 0; i < PLAN_BATCHES; i++) {
+        DinoOptions options = dino_of(s, p, program->seed, n_steps);
+        options.batch_size = loop.batches.batch_size = PLAN_BATCH[i];
+        dino_trainer_destroy(p->trainer);
+        if (create_trainer(s, &options, p, error) < 0)
+            return -1;
+        dino_trainer_attach(p->trainer, &loop);
+        if (plan_measure(&loop, &costs[i], error) < 0)
+            return -1;
+    }
+    plan_print(&loop, s->train.batch, costs);
+    return 0;
+}
+
 static Settings defaults(void)
 {
     Settings s = {.train = train_settings_defaults(),
@@ -168,10 +191,12 @@ int main(int argc, char **argv)
     Error error = {0};
     Pretraining p = {0};
     int64_t n_steps = 0;
-    int status = train(&program, &s, &p, &n_steps, &error);
+    int status = s.train.plan ? plan(&program, &s, &p, &error) : train(&program, &s, &p, &n_steps, &error);
     release(&p);
     mem_free(options);
     if (status < 0)
         return program_fail(&program, &error);
+    if (s.train.plan)
+        return program_done(&program, "a plan for %lld utterances", (long long)s.train.plan);
     return program_done(&program, "%lld steps", (long long)n_steps);
 }

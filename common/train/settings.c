@@ -63,6 +63,8 @@ Option *train_options(TrainSettings *s, const Option *own)
         {"checkpoint-minutes", OPTION_REAL, &s->checkpoint_minutes, 0, 1e6, NULL, NULL,
          "minutes between checkpoints; 0: by steps only", false},
         {"loaders", OPTION_INTEGER, &s->loaders, 1, 64, NULL, NULL, "threads that prepare batches", false},
+        {"plan", OPTION_INTEGER, &s->plan, 0, 1e12, NULL, NULL,
+         "only say what training on so many utterances would take; no file is looked at", false},
         {0}};
     int64_t n = count_rows(own);
     Option *table = mem_alloc((size_t)n + sizeof shared / sizeof shared[0], sizeof *table);
@@ -115,7 +117,8 @@ int train_augmenter(const TrainSettings *s, Corpus *corpus, int64_t seed, Augmen
 void train_recipe(const Program *program, const char *const *inputs, char recipe[17])
 {
     static const char *const NOT_IN_RECIPE[] = {
-        "audio", "out", "labels", "init", "log-every", "checkpoint-every", "checkpoint-minutes", "loaders"};
+        "audio",   "out", "labels", "init", "log-every", "checkpoint-every", "checkpoint-minutes",
+        "loaders", "plan"};
     char *json = program_options_json(program);
     cJSON *options = cJSON_Parse(json);
     for (size_t i = 0; i < sizeof NOT_IN_RECIPE / sizeof NOT_IN_RECIPE[0]; i++)

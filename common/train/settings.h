@@ -14,7 +14,7 @@ typedef struct TrainSettings {
     double epochs, augment;
     int64_t steps, min_steps, batch;
     double learning_rate, final_learning_rate, warmup, momentum, weight_decay, clip;
-    int64_t log_every, checkpoint_every, loaders;
+    int64_t log_every, checkpoint_every, loaders, plan;
     double checkpoint_minutes;
 } TrainSettings;
 

@@ -39,7 +39,7 @@ typedef struct TrainLoop {
     void *trainer;
     // One optimisation step on the batch. Its loss and gradient norm are checked by the loop.
     int (*step)(void *trainer, const Batch *batch, StepReport *report, Error *error);
-    StateItem state[STATE_MAX_ITEMS]; // the trainer's own; the loop adds the step
+    StateItem state[STATE_MAX_ITEMS]; // the trainer's own, its weights first; the loop adds the step
     int64_t n_state;
 } TrainLoop;
 

@@ -12,6 +12,7 @@ expect 2 'iter1-pretrain is not known; there are iterN' pipeline iter1-pretrain 
 expect 2 'iterx is not known' pipeline iterx WORK="$work"
 expect 2 'INIT=random is not known; it is none, pretrain or previous' pipeline iter1 INIT=random WORK="$work"
 expect 2 'cannot handle blanks' pipeline iter1 WORK="$scratch/my work"
+expect 2 'plan needs UTTS=number HOURS=number' pipeline plan WORK="$work"
 expect 2 "No rule to make target 'train'" pipeline train WORK="$work"
 [ ! -e "$work/iter0" ] || fail "misuse made something"
 

@@ -49,6 +49,12 @@ grep -qE '^\| iter1-plain\* \| [0-9.]+ ± [0-9.]+ \|' "$scratch/log" || { cat "$
 grep -q '^| iter3-correct-lmft | ' "$scratch/log" || { cat "$scratch/log" >&2; fail "the ablation's table lacks its last row"; }
 cmp -s "$work"/ablation/iter1-plain{1,2}/model.safetensors && fail "two seeds gave one model"
 
+state >"$scratch/before"
+pipeline plan PRESET=smoke WORK="$work" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "plan failed"; }
+[ "$(grep -c ': plan: memory ' "$scratch/log")" = 2 ] || { cat "$scratch/log" >&2; fail "no plan for two trainings"; }
+grep -q '^finetune: 8 steps of 8 utterances' "$scratch/log" || fail "the plan has other steps than the training"
+state | cmp -s - "$scratch/before" || fail "plan wrote something"
+
 pipeline report PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "report failed"
 [ -s "$work/report.html" ] || fail "report.html is missing"
 echo "smoke: fine, second run $milliseconds ms"
