@@ -22,6 +22,8 @@ struct Golden {
 char *golden_path(const char *file_name)
 {
     const char *chosen = getenv("VOXLOOP_GOLDEN");
+    if (chosen && *chosen && !folder_exists(chosen))
+        fail_msg("VOXLOOP_GOLDEN=%s is not a folder", chosen);
     const char *folders[] = {chosen && *chosen ? chosen : VOXLOOP_SOURCE_DIR "/tests/golden",
                              chosen && *chosen ? NULL : VOXLOOP_SOURCE_DIR "/../shared/golden"};
     for (int i = 0; i < 2 && folders[i]; i++) {
