@@ -103,6 +103,7 @@ static OptimizerOptions optimizer_of(const Settings *s)
 
 static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, int64_t seed, int64_t n_steps)
 {
+    double steps_per_epoch = sampler_steps_per_epoch(f->sampler);
     return (ClassifierOptions){
         .architecture = f->architecture,
         .start_path = s->init,
@@ -114,13 +115,14 @@ static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, i
         .margin = {s->margin_start, s->margin, 0, (int64_t)llround(s->margin_ramp * (double)n_steps), false},
         .easy_margin = s->easy_margin,
         .optimizer = optimizer_of(s),
-        .learning_rate = schedule_of(s, n_steps, sampler_steps_per_epoch(f->sampler)),
+        .learning_rate = schedule_of(s, n_steps, steps_per_epoch),
         .encoder_rate_factor = s->encoder_rate,
         .pull = s->pull,
         .clip_norm = s->train.clip,
         .crops = {1, s->frames, false},
-        .gate = {s->gate_epoch, s->correct_epoch, 0.1, s->confidence, f->n_utts,
-                 (int64_t)sampler_steps_per_epoch(f->sampler)},
+        .gate = {train_epoch(&s->train, steps_per_epoch, s->gate_epoch),
+                 train_epoch(&s->train, steps_per_epoch, s->correct_epoch), 0.1, s->confidence, f->n_utts,
+                 (int64_t)steps_per_epoch},
         .batch_size = s->train.batch,
         .seed = seed};
 }

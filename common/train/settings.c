@@ -41,7 +41,7 @@ Option *train_options(TrainSettings *s, const Option *own)
         {"steps", OPTION_INTEGER, &s->steps, 0, 1e12, NULL, NULL, "steps instead of epochs; 0: by epochs",
          false},
         {"min-steps", OPTION_INTEGER, &s->min_steps, 0, 1e12, NULL, NULL,
-         "more epochs where they give fewer steps than this", false},
+         "more epochs where they give fewer steps than this; gate and correction wait in proportion", false},
         {"batch", OPTION_INTEGER, &s->batch, 2, 65536, NULL, NULL, "utterances of a step", false},
         {"augment", OPTION_REAL, &s->augment, 0, 1, NULL, NULL, "share of crops that are augmented", false},
         {"noise", OPTION_TEXT, &s->noise, 0, 0, NULL, "DIR", "noise recordings (default: made ones)", false},
@@ -79,6 +79,14 @@ int64_t train_steps(const TrainSettings *s, double steps_per_epoch)
         return s->steps;
     int64_t n = (int64_t)ceil(s->epochs * steps_per_epoch);
     return n > s->min_steps ? n : s->min_steps;
+}
+
+int64_t train_epoch(const TrainSettings *s, double steps_per_epoch, int64_t epoch)
+{
+    double stretch = (double)train_steps(s, steps_per_epoch) / (s->epochs * steps_per_epoch);
+    if (epoch == 0 || s->steps > 0 || stretch <= 1)
+        return epoch;
+    return 1 + (int64_t)floor((double)(epoch - 1) * stretch);
 }
 
 OptimizerOptions train_optimizer(const TrainSettings *s)

@@ -22,6 +22,8 @@ TrainSettings train_settings_defaults(void);
 Option *train_options(TrainSettings *settings, const Option *own);
 
 int64_t train_steps(const TrainSettings *settings, double steps_per_epoch);
+// An epoch of the recipe, counted from 1 (0: never), where --min-steps has made its epochs more.
+int64_t train_epoch(const TrainSettings *settings, double steps_per_epoch, int64_t epoch);
 OptimizerOptions train_optimizer(const TrainSettings *settings);
 Schedule train_cosine(const TrainSettings *settings, int64_t n_steps); // with the warm-up
 // *augmenter is NULL where nothing is to be augmented; babble comes from the corpus.

@@ -17,6 +17,7 @@
 #include "train/architecture.h"
 #include "train/classifier_trainer.h"
 #include "train/dino_trainer.h"
+#include "train/settings.h"
 
 enum { SPEAKERS = 4, EACH = 3, N_UTTS = SPEAKERS * EACH, BATCH = 4, STEPS = 6, SEED = 11 };
 static const char *const SMALL = "channels=16,embed_dim=8,pre_pool_channels=16,astp_bottleneck_dim=4,"
@@ -392,6 +393,20 @@ static void test_mismatch_is_named(void **state)
     mem_free(path);
 }
 
+// 40 epochs of 20 steps made 1600 steps: an epoch counts for two.
+static void test_stretched_epochs(void **state)
+{
+    (void)state;
+    TrainSettings s = {.epochs = 40, .min_steps = 1600};
+    assert_int_equal(train_steps(&s, 20), 1600);
+    assert_int_equal(train_epoch(&s, 20, 0), 0);
+    assert_int_equal(train_epoch(&s, 20, 1), 1);
+    assert_int_equal(train_epoch(&s, 20, 13), 25);
+    assert_int_equal(train_epoch(&s, 50, 13), 13);
+    s.steps = 1600;
+    assert_int_equal(train_epoch(&s, 20, 13), 13);
+}
+
 static void test_architecture(void **state)
 {
     (void)state;
@@ -416,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_non_finite_names_utterances),
         cmocka_unit_test(test_encoder_load),
         cmocka_unit_test(test_mismatch_is_named),
+        cmocka_unit_test(test_stretched_epochs),
         cmocka_unit_test(test_architecture),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
