@@ -99,9 +99,11 @@ start_none     =
 $(if $(filter none pretrain previous,$(init)),,$(error INIT=$(init) is not known; it is none, pretrain or previous))
 start = $(or $(wavlm),$(start_$(init)))
 
-evaluated      := $(if $(test_audio),test-embeddings,embeddings).tar.zst
-evaluate_audio := $(WORK)/$(if $(test_audio),test,audio)
+# Without trials, pairs of halves of the recordings themselves; those of 10 000 recordings are enough.
+evaluated       := $(if $(trials),$(if $(test_audio),test-embeddings,embeddings),halves).tar.zst
+evaluate_audio  := $(WORK)/$(if $(test_audio),test,audio)
 evaluate_trials := $(if $(trials),--trials $(trials),--label-free)
+halves          := --halves 10000
 
 # Normalised scores take the round's own pseudo-speakers as their cohort.
 norm   := $(filter-out norm=none,$(filter norm=%,$(call keys,evaluate)))
@@ -116,6 +118,8 @@ $(call extract_rule,$(1),$(WORK)/audio,embeddings.tar.zst,$(3))
 $(call digest_rule,$(1)/embeddings.tar.zst)
 $(if $(test_audio),$(call extract_rule,$(1),$(WORK)/test,test-embeddings.tar.zst,$(3)))
 $(if $(test_audio),$(call digest_rule,$(1)/test-embeddings.tar.zst))
+$(if $(trials),,$(call extract_rule,$(1),$(evaluate_audio),halves.tar.zst,$(3),$(halves)))
+$(if $(trials),,$(call digest_rule,$(1)/halves.tar.zst))
 $(call cluster_rule,$(1),$(2),$(3))
 $(call digest_rule,$(1)/labels.tar.zst)
 $(call evaluate_rule,$(1),,$(3))
@@ -135,7 +139,7 @@ lmft_rule     = $(call stage_rule,$(1)/model.safetensors,finetune,$(4),\
   --audio $(WORK)/audio --labels $(3)/labels.tar.zst --init $(2)/model.safetensors --keep-classes \
   --out $(1)/model.safetensors)
 extract_rule  = $(call stage_rule,$(1)/$(3),extract,$(4),$(2)/utts.tsv $(call digest,$(1)/model.safetensors),\
-  --audio $(2) --model $(1)/model.safetensors --out $(1)/$(3))
+  --audio $(2) --model $(1)/model.safetensors --out $(1)/$(3) $(5))
 cluster_rule  = $(call stage_rule,$(1)/labels.tar.zst $(1)/clusters.json,cluster,$(3),\
   $(call digest,$(1)/embeddings.tar.zst) $(if $(2),$(call digest,$(2)/labels.tar.zst)) $(if $(truth),$(call made,$(truth))),\
   --embeddings $(1)/embeddings.tar.zst --out $(1)/labels.tar.zst --report $(1)/clusters.json \

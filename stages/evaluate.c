@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "cache/embeddings.h"
 #include "cache/label_shard.h"
+#include "cache/pieces.h"
 #include "cache/provenance.h"
 #include "cache/publish.h"
 #include "score/cosine.h"
@@ -47,8 +48,8 @@ static int load_trials(const Settings *settings, int64_t seed, const Embeddings 
     log_info("trials: %lld target, %lld nontarget; form %s", (long long)trials->n_target,
              (long long)trials->n_nontarget, trials->form);
     if (trials->n == 0)
-        log_warn(
-            "no folder holds two utterances, or all are in one: there are no label-free trials, and no EER");
+        log_warn("no recording has two utterances, or all are of one: there are no label-free trials, and no "
+                 "EER; voxloop-extract --halves makes two of each");
     return 0;
 }
 
@@ -126,14 +127,13 @@ static void normalise(const Settings *s, const Embeddings *embeddings, const Emb
 static int statistics_of(const Corpus *corpus, const Fbank *fbank, const char *utt, float *embedding,
                          Error *error)
 {
-    int64_t index = corpus_find(corpus, utt);
-    if (index < 0)
+    Piece piece;
+    if (piece_find(corpus, utt, &piece) < 0)
         return error_set(error, "%s has an embedding but is not in the audio folder", utt);
-    int64_t n_samples = corpus_samples(corpus, index);
-    float *samples = mem_alloc((size_t)n_samples, sizeof(float));
-    int status = corpus_read(corpus, index, 0, n_samples, samples, error);
+    float *samples = mem_alloc((size_t)piece.n_samples, sizeof(float));
+    int status = corpus_read(corpus, piece.utt, piece.start, piece.n_samples, samples, error);
     if (status == 0)
-        statistics_embedding(fbank, samples, n_samples, embedding);
+        statistics_embedding(fbank, samples, piece.n_samples, embedding);
     mem_free(samples);
     return status;
 }
@@ -247,7 +247,7 @@ static int publish_report(const Settings *settings, const Trials *trials, const 
 }
 
 // The lines that wespeaker prints, for scripts that grep them.
-static void print_metrics(const Settings *settings, const Result *result)
+static void print_metrics(const Settings *settings, const Trials *trials, const Result *result)
 {
     printf("---- %s -----\n", settings->scores);
     if (!result->measured) {
@@ -255,7 +255,7 @@ static void print_metrics(const Settings *settings, const Result *result)
         return;
     }
     if (settings->label_free)
-        printf("label-free trials: same recording against different recordings\n");
+        printf("%s\n", trials->form);
     printf("EER = %.3f\n", 100 * result->eer);
     printf("minDCF (p_target:0.01 c_miss:1 c_fa:1) = %.3f\n", result->min_dcf_p01);
     printf("minDCF (p_target:0.05 c_miss:1 c_fa:1) = %.3f\n", result->min_dcf_p05);
@@ -313,7 +313,9 @@ int main(int argc, char **argv)
         {"trials", OPTION_TEXT, &s.trials, 0, 0, NULL, "FILE",
          "trials: `1|0 enroll test` or `enroll test target|nontarget`", false},
         {"label-free", OPTION_FLAG, &s.label_free, 0, 0, NULL, NULL,
-         "no trials: pairs from the same folder against pairs from different ones", false},
+         "no trials: pairs from the same recording (folder, or file in halves) against pairs from different "
+         "ones",
+         false},
         {"label-free-pairs", OPTION_INTEGER, &s.label_free_pairs, 1, 1e8, NULL, NULL,
          "at most this many of each kind", false},
         {"center", OPTION_FLAG, &s.center, 0, 0, NULL, NULL,
@@ -360,7 +362,7 @@ int main(int argc, char **argv)
         provenance_publish(&program, s.scores, inputs, &error) < 0 ||
         publish_report(&s, &trials, &result, &error) < 0)
         return program_fail(&program, &error);
-    print_metrics(&s, &result);
+    print_metrics(&s, &trials, &result);
     int64_t n_trials = trials.n;
     det_curve_release(&result.curve);
     mem_free(scores);

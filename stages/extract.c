@@ -1,6 +1,6 @@
-// voxloop-extract: one embedding per utterance, by any model. The whole utterance is seen, without dither or
-// augmentation; utterances share a batch only with others of the same length, so an embedding depends on
-// nothing but its own audio.
+// voxloop-extract: one embedding per utterance, by any model. The whole utterance is seen (or, with --halves,
+// its halves one by one), without dither or augmentation; utterances share a batch only with others of the
+// same length, so an embedding depends on nothing but its own audio.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #include "cache/corpus.h"
 #include "cache/embeddings.h"
 #include "cache/kaldi_ark.h"
+#include "cache/pieces.h"
 #include "cache/provenance.h"
 #include "train/checkpoint.h"
 
@@ -21,7 +22,7 @@ enum { BATCH_SECONDS = 60 };
 
 typedef struct Settings {
     const char *audio, *model, *out, *format;
-    int64_t batch;
+    int64_t batch, halves;
     double longest_seconds;
 } Settings;
 
@@ -32,23 +33,23 @@ typedef struct Extraction {
     Fbank *fbank; // NULL: the encoder takes waveforms
     Tape *tape;
     Embeddings embeddings;
-    int64_t
-        *order; // [n] utterances, the longest first: equal ones are neighbours, memory fails at once or never
+    Piece *pieces;  // [n] what each embedding is of
+    int64_t *order; // [n] the longest first: equal ones are neighbours, memory fails at once or never
     int64_t n_cut, n_repeated;
 } Extraction;
 
-// Samples that are used of an utterance: all, up to the cap.
-static int64_t used_samples(const Extraction *x, int64_t utt)
+// Samples that are used of a piece: all, up to the cap.
+static int64_t used_samples(const Extraction *x, int64_t piece)
 {
     int64_t cap = (int64_t)(x->settings->longest_seconds * CORPUS_RATE_HZ);
-    int64_t n = corpus_samples(x->corpus, utt);
+    int64_t n = x->pieces[piece].n_samples;
     return cap > 0 && n > cap ? cap : n;
 }
 
 // The samples that the encoder gets: those used, repeated where they are fewer than it needs.
-static int64_t input_samples(const Extraction *x, int64_t utt)
+static int64_t input_samples(const Extraction *x, int64_t piece)
 {
-    int64_t n = used_samples(x, utt), least = x->model.encoder->min_input;
+    int64_t n = used_samples(x, piece), least = x->model.encoder->min_input;
     if (x->fbank)
         least = fbank_samples(least);
     return n < least ? least : n;
@@ -63,30 +64,31 @@ static int compare_lengths(const void *a, const void *b)
     return n != m ? (n < m ? 1 : -1) : (i > j) - (i < j);
 }
 
-static int read_samples(const Extraction *x, int64_t utt, float *samples, Error *error)
+static int read_samples(const Extraction *x, int64_t piece, float *samples, Error *error)
 {
-    int64_t n = used_samples(x, utt), wanted = input_samples(x, utt);
-    int64_t start = (corpus_samples(x->corpus, utt) - n) / 2; // the middle of a long one
+    const Piece *p = &x->pieces[piece];
+    int64_t n = used_samples(x, piece), wanted = input_samples(x, piece);
+    int64_t start = p->start + (p->n_samples - n) / 2; // the middle of a long one
     if (n == 0)
-        return error_set(error, "%s is empty; prepare the audio again", corpus_utt(x->corpus, utt));
-    if (corpus_read(x->corpus, utt, start, n, samples, error) < 0)
+        return error_set(error, "%s is empty; prepare the audio again", x->embeddings.utts[piece]);
+    if (corpus_read(x->corpus, p->utt, start, n, samples, error) < 0)
         return -1;
     for (int64_t i = n; i < wanted; i++)
         samples[i] = samples[i - n];
     return 0;
 }
 
-// Embeddings of `count` utterances of one length.
-static int embed(Extraction *x, const int64_t *utts, int64_t count, Error *error)
+// Embeddings of `count` pieces of one length.
+static int embed(Extraction *x, const int64_t *pieces, int64_t count, Error *error)
 {
-    int64_t n = input_samples(x, utts[0]), n_frames = fbank_frames(n), dim = x->embeddings.dim;
+    int64_t n = input_samples(x, pieces[0]), n_frames = fbank_frames(n), dim = x->embeddings.dim;
     int64_t row = x->fbank ? n_frames * fbank_dim(x->fbank) : n;
     float *samples = mem_alloc((size_t)n, sizeof(float));
     float *input = mem_try_alloc((size_t)(count * row), sizeof(float), "a batch of utterances", error);
     int status = input ? 0 : -1;
     for (int64_t b = 0; status == 0 && b < count; b++) {
         float *target = input + b * row;
-        status = read_samples(x, utts[b], x->fbank ? samples : target, error);
+        status = read_samples(x, pieces[b], x->fbank ? samples : target, error);
         if (status == 0 && x->fbank) {
             fbank_compute(x->fbank, samples, n, NULL, target);
             fbank_subtract_mean(target, n_frames, fbank_dim(x->fbank));
@@ -98,7 +100,7 @@ static int embed(Extraction *x, const int64_t *utts, int64_t count, Error *error
         Tensor *in = tape_input(x->tape, x->fbank ? 3 : 2, dims, input);
         Tensor *out = encoder_forward(x->model.encoder, x->tape, in, &(ForwardMode){.training = false});
         for (int64_t b = 0; b < count; b++)
-            memcpy(x->embeddings.matrix + utts[b] * dim, out->data + b * dim, (size_t)dim * sizeof(float));
+            memcpy(x->embeddings.matrix + pieces[b] * dim, out->data + b * dim, (size_t)dim * sizeof(float));
     }
     mem_free(input);
     mem_free(samples);
@@ -121,7 +123,7 @@ static void log_memory(const Extraction *x, int64_t longest)
 
 static int embed_all(Extraction *x, Error *error)
 {
-    int64_t n = corpus_count(x->corpus);
+    int64_t n = x->embeddings.n;
     Progress *progress = progress_create("utt", n);
     int status = 0;
     for (int64_t i = 0, count; status == 0 && i < n; i += count) {
@@ -140,6 +142,33 @@ static int embed_all(Extraction *x, Error *error)
     return status;
 }
 
+// Every utterance; or the halves of at most settings->halves ones, evenly spaced over the list.
+static int choose_pieces(Extraction *x, Error *error)
+{
+    int64_t n_utts = corpus_count(x->corpus), most = x->settings->halves;
+    int64_t n_chosen = most > 0 && n_utts > most ? most : n_utts, each = most > 0 ? PIECES_OF_HALVES : 1;
+    int64_t n = n_chosen * each, dim = x->model.encoder->embedding_dim;
+    x->embeddings = (Embeddings){.n = n, .dim = dim};
+    x->embeddings.matrix = mem_try_alloc((size_t)n, (size_t)dim * sizeof(float), "the embeddings", error);
+    if (!x->embeddings.matrix)
+        return -1;
+    x->embeddings.utts = mem_alloc((size_t)n, sizeof(char *));
+    x->pieces = mem_alloc((size_t)n, sizeof(Piece));
+    x->order = mem_alloc((size_t)n, sizeof(int64_t));
+    for (int64_t i = 0; i < n; i++) {
+        int64_t utt = (int64_t)((double)(i / each) * (double)n_utts / (double)n_chosen);
+        int half = most > 0 ? 1 + (int)(i % each) : 0;
+        x->pieces[i] = piece_of(x->corpus, utt, half);
+        x->embeddings.utts[i] = piece_name(corpus_utt(x->corpus, utt), half);
+        x->order[i] = i;
+        x->n_cut += used_samples(x, i) < x->pieces[i].n_samples;
+        x->n_repeated += input_samples(x, i) > x->pieces[i].n_samples;
+    }
+    sorted_extraction = x;
+    qsort(x->order, (size_t)n, sizeof(int64_t), compare_lengths);
+    return 0;
+}
+
 static int open_inputs(const Settings *s, Extraction *x, Error *error)
 {
     x->settings = s;
@@ -151,22 +180,7 @@ static int open_inputs(const Settings *s, Extraction *x, Error *error)
         options.dither = 0;
         x->fbank = fbank_create(&options);
     }
-    int64_t n = corpus_count(x->corpus), dim = x->model.encoder->embedding_dim;
-    x->embeddings = (Embeddings){.n = n, .dim = dim};
-    x->embeddings.matrix = mem_try_alloc((size_t)n, (size_t)dim * sizeof(float), "the embeddings", error);
-    if (!x->embeddings.matrix)
-        return -1;
-    x->embeddings.utts = mem_alloc((size_t)n, sizeof(char *));
-    x->order = mem_alloc((size_t)n, sizeof(int64_t));
-    for (int64_t i = 0; i < n; i++) {
-        x->embeddings.utts[i] = mem_strdup(corpus_utt(x->corpus, i));
-        x->order[i] = i;
-        x->n_cut += used_samples(x, i) < corpus_samples(x->corpus, i);
-        x->n_repeated += input_samples(x, i) > corpus_samples(x->corpus, i);
-    }
-    sorted_extraction = x;
-    qsort(x->order, (size_t)n, sizeof(int64_t), compare_lengths);
-    return 0;
+    return choose_pieces(x, error);
 }
 
 static int check_finite(const Extraction *x, Error *error)
@@ -212,6 +226,7 @@ static void release(Extraction *x)
     if (x->model.encoder)
         loaded_encoder_release(&x->model);
     corpus_close(x->corpus);
+    mem_free(x->pieces);
     mem_free(x->order);
 }
 
@@ -227,6 +242,8 @@ int main(int argc, char **argv)
          false},
         {"longest-seconds", OPTION_REAL, &s.longest_seconds, 0, 1e6, NULL, NULL,
          "of a longer utterance the middle is used; 0: all of it", false},
+        {"halves", OPTION_INTEGER, &s.halves, 0, 1e12, NULL, NULL,
+         "instead: both halves (UTT#1, UTT#2) of at most so many utterances, for label-free trials", false},
         {0}};
     Program program = {.name = "extract",
                        .summary = "Computes one embedding per utterance.",

@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "cache/pieces.h"
 
 // --- reading
 
@@ -184,74 +185,135 @@ void trials_release(Trials *trials)
 
 // --- label-free
 
-static size_t folder_length(const char *utt)
+// How much of a name tells the recording: the folder, or without folders the utterance.
+static size_t recording_length(const char *utt, bool by_folder)
 {
+    int half;
     const char *slash = strrchr(utt, '/');
-    return slash ? (size_t)(slash - utt) : 0;
+    return by_folder && slash ? (size_t)(slash - utt) : piece_parse(utt, &half);
 }
 
-static bool same_recording(const char *a, const char *b)
+static bool same_recording(const char *a, const char *b, bool by_folder)
 {
-    size_t length = folder_length(a);
-    return length > 0 && length == folder_length(b) && memcmp(a, b, length) == 0;
+    size_t length = recording_length(a, by_folder);
+    return length == recording_length(b, by_folder) && memcmp(a, b, length) == 0;
 }
 
 typedef struct Named {
     const char *utt;
+    size_t length; // of the recording's part
     int64_t index;
 } Named;
 
-// By folder, then by index: "a/b" and "a/b/c" interleave in the list's own order.
-static int compare_folders(const void *a, const void *b)
+// By recording, then by index: "a/b" and "a/b/c" interleave in the list's own order.
+static int compare_recordings(const void *a, const void *b)
 {
     const Named *x = a, *y = b;
-    size_t nx = folder_length(x->utt), ny = folder_length(y->utt);
+    size_t nx = x->length, ny = y->length;
     int order = memcmp(x->utt, y->utt, nx < ny ? nx : ny);
     if (order == 0)
         order = (nx > ny) - (nx < ny);
     return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
-// Reservoir sampling (Vitter 1985, algorithm R): `most` of all same-recording pairs, each as likely.
-static void draw_same(const Named *sorted, int64_t n, int64_t most, Rng *rng, Trials *made)
+// The recording of the sorted utterances [first, first + n), and how many pairs stand before its own.
+typedef struct Recording {
+    int64_t first, n;
+    double n_pairs_before;
+} Recording;
+
+static void add_pair(const Named *sorted, int64_t i, int64_t j, Trials *made)
 {
-    int64_t seen = 0;
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = i + 1; j < n && same_recording(sorted[i].utt, sorted[j].utt); j++) {
-            int64_t place = seen < most ? seen : (int64_t)rng_below(rng, (uint64_t)seen + 1);
-            if (place < most)
-                made->trials[place] = (Trial){sorted[i].index, sorted[j].index, true};
-            seen++;
-        }
-    made->n_target = seen < most ? seen : most;
+    made->trials[made->n_target++] = (Trial){sorted[i].index, sorted[j].index, true};
 }
 
-static void draw_different(char *const *utts, int64_t n, int64_t most, Rng *rng, Trials *made)
+static void take_every_pair(const Named *sorted, const Recording *recordings, int64_t n, Trials *made)
+{
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t i = 0; i < recordings[r].n; i++)
+            for (int64_t j = i + 1; j < recordings[r].n; j++)
+                add_pair(sorted, recordings[r].first + i, recordings[r].first + j, made);
+}
+
+// With replacement, each pair as likely.
+static void draw_pairs_of(const Named *sorted, const Recording *recordings, int64_t n, double n_pairs,
+                          int64_t most, Rng *rng, Trials *made)
+{
+    while (made->n_target < most) {
+        double place = rng_uniform(rng) * n_pairs;
+        int64_t low = 0, high = n; // the last recording whose pairs begin at or before the place
+        while (high - low > 1) {
+            int64_t middle = (low + high) / 2;
+            if (recordings[middle].n_pairs_before <= place)
+                low = middle;
+            else
+                high = middle;
+        }
+        const Recording *r = &recordings[low];
+        int64_t i = (int64_t)rng_below(rng, (uint64_t)r->n), j = (int64_t)rng_below(rng, (uint64_t)r->n - 1);
+        j += j >= i;
+        add_pair(sorted, r->first + (i < j ? i : j), r->first + (i < j ? j : i), made);
+    }
+}
+
+// At most `most` pairs of one recording; none where there is but one recording.
+static void draw_same(const Named *sorted, int64_t n, int64_t most, bool by_folder, Rng *rng, Trials *made)
+{
+    Recording *recordings = mem_alloc((size_t)n, sizeof(Recording));
+    int64_t n_recordings = 0;
+    double n_pairs = 0;
+    bool several = n > 0 && !same_recording(sorted[0].utt, sorted[n - 1].utt, by_folder);
+    for (int64_t first = 0, end; several && first < n; first = end) {
+        end = first + 1;
+        while (end < n && same_recording(sorted[first].utt, sorted[end].utt, by_folder))
+            end++;
+        double size = (double)(end - first);
+        if (end - first < 2)
+            continue;
+        recordings[n_recordings++] = (Recording){first, end - first, n_pairs};
+        n_pairs += size * (size - 1) / 2;
+    }
+    if (n_pairs <= (double)most)
+        take_every_pair(sorted, recordings, n_recordings, made);
+    else
+        draw_pairs_of(sorted, recordings, n_recordings, n_pairs, most, rng, made);
+    mem_free(recordings);
+}
+
+static void draw_different(char *const *utts, int64_t n, int64_t most, bool by_folder, Rng *rng, Trials *made)
 {
     // Drawn with replacement. Where one recording holds nearly everything, drawing stops after 20 misses
     // each.
     for (int64_t tries = 0; tries < 20 * most && made->n_nontarget < most; tries++) {
         int64_t i = (int64_t)rng_below(rng, (uint64_t)n), j = (int64_t)rng_below(rng, (uint64_t)n);
-        if (i != j && !same_recording(utts[i], utts[j]))
+        if (i != j && !same_recording(utts[i], utts[j], by_folder))
             made->trials[made->n_target + made->n_nontarget++] = (Trial){i, j, false};
     }
+}
+
+// made->n_target and n_nontarget are both 0 where there are no pairs of one kind.
+static void draw_pairs(char *const *utts, int64_t n, int64_t most, bool by_folder, int64_t seed, Trials *made)
+{
+    Named *sorted = mem_alloc((size_t)n, sizeof(Named));
+    for (int64_t i = 0; i < n; i++)
+        sorted[i] = (Named){utts[i], recording_length(utts[i], by_folder), i};
+    qsort(sorted, (size_t)n, sizeof(Named), compare_recordings);
+    Rng rng = rng_stream((uint64_t)seed, "label-free trials", 0, 0);
+    draw_same(sorted, n, most, by_folder, &rng, made);
+    if (made->n_target > 0)
+        draw_different(utts, n, most, by_folder, &rng, made);
+    if (made->n_nontarget == 0)
+        made->n_target = 0;
+    mem_free(sorted);
 }
 
 void trials_label_free(char *const *utts, int64_t n_utts, int64_t most, int64_t seed, Trials *trials)
 {
     Trials made = {.trials = mem_alloc((size_t)(2 * most), sizeof(Trial)),
-                   .form = "label-free: same recording (folder) against different recordings"};
-    Named *sorted = mem_alloc((size_t)n_utts, sizeof(Named));
-    for (int64_t i = 0; i < n_utts; i++)
-        sorted[i] = (Named){utts[i], i};
-    qsort(sorted, (size_t)n_utts, sizeof(Named), compare_folders);
-    Rng rng = rng_stream((uint64_t)seed, "label-free trials", 0, 0);
-    draw_same(sorted, n_utts, most, &rng, &made);
-    if (made.n_target > 0)
-        draw_different(utts, n_utts, most, &rng, &made);
-    if (made.n_nontarget == 0)
-        made.n_target = 0;
+                   .form = "label-free: same recording (folder or file) against different recordings"};
+    draw_pairs(utts, n_utts, most, true, seed, &made);
+    if (made.n_target == 0)
+        draw_pairs(utts, n_utts, most, false, seed, &made);
     made.n = made.n_target + made.n_nontarget;
-    mem_free(sorted);
     *trials = made;
 }

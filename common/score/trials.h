@@ -27,10 +27,11 @@ int trials_load(const char *path, char *const *utts, int64_t n_utts, Trials *tri
 int trials_parse(const char *name, char *text, char *const *utts, int64_t n_utts, Trials *trials,
                  Error *error);
 
-// Label-free trials: pairs from the same recording against pairs from different recordings, where a
-// utterance's recording is its parent folder ("a/b/c.wav": "a/b"; no folder: one recording by itself). At
-// most `most` of each kind, drawn with `seed`. n_target = 0 when no recording has two utterances: then there
-// is nothing to measure, which is no error.
+// Label-free trials: pairs from the same recording against pairs from different recordings. An utterance's
+// recording is its parent folder ("a/b/c.wav": "a/b"); where that leaves no two recordings, or there are no
+// folders, each utterance is one, of which only the halves (cache/pieces.h) give pairs. At most `most` of
+// each kind, drawn with `seed`. n_target = 0 when no recording has two of them: then there is nothing to
+// measure, which is no error.
 void trials_label_free(char *const *utts, int64_t n_utts, int64_t most, int64_t seed, Trials *trials);
 
 void trials_release(Trials *trials);

@@ -55,6 +55,10 @@ pipeline plan PRESET=smoke WORK="$work" >"$scratch/log" 2>&1 || { cat "$scratch/
 grep -q '^finetune: 8 steps of 8 utterances' "$scratch/log" || fail "the plan has other steps than the training"
 state | cmp -s - "$scratch/before" || fail "plan wrote something"
 
+# A flat folder without trials: halves of its recordings.
+pipeline iter0 PRESET=smoke DATA="$work/demo/train" WORK="$scratch/flat" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "iter0 of a flat folder failed"; }
+grep -qE '^iter0: .* label-free EER [0-9.]+ % \(statistics baseline [0-9.]+ %\)' "$scratch/log" || { cat "$scratch/log" >&2; fail "no label-free EER"; }
+
 pipeline report PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "report failed"
 [ -s "$work/report.html" ] || fail "report.html is missing"
 echo "smoke: fine, second run $milliseconds ms"

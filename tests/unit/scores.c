@@ -83,6 +83,15 @@ static void makes_label_free_trials(void **state)
     trials_label_free(together, 2, 100, 1, &t);
     assert_int_equal(t.n, 0);
     trials_release(&t);
+    char *halves[] = {"x#1", "x#2", "y#1", "y#2"}, *in_one[] = {"a/x#1", "a/x#2", "a/y#1", "a/y#2"};
+    for (int k = 0; k < 2; k++) {
+        trials_label_free(k ? in_one : halves, 4, 100, 1, &t);
+        assert_int_equal(t.n_target, 2);
+        assert_int_equal(t.n_nontarget, 100);
+        for (int64_t i = 0; i < t.n; i++)
+            assert_int_equal(t.trials[i].enroll / 2 == t.trials[i].test / 2, t.trials[i].target);
+        trials_release(&t);
+    }
 }
 
 // Counts errors at one threshold.
