@@ -18,6 +18,7 @@
 #include "cache/provenance.h"
 #include "cache/publish.h"
 #include "score/cosine.h"
+#include "score/eer_interval.h"
 #include "score/metrics.h"
 #include "score/score_norm.h"
 #include "score/statistics_baseline.h"
@@ -34,6 +35,7 @@ typedef struct Settings {
 typedef struct Result {
     bool measured; // false: no trials could be made
     double eer, eer_threshold, min_dcf_p01, min_dcf_p05;
+    EerInterval interval;
     double baseline_eer; // NAN: not computed
     DetCurve curve;
 } Result;
@@ -228,6 +230,8 @@ static int publish_report(const Settings *settings, const Trials *trials, const 
 {
     cJSON *json = cJSON_CreateObject();
     add_number(json, "eer", result->measured ? 100 * result->eer : NAN);
+    add_number(json, "eer_low", result->measured ? 100 * result->interval.low : NAN);
+    add_number(json, "eer_high", result->measured ? 100 * result->interval.high : NAN);
     add_number(json, "min_dcf_p01", result->measured ? result->min_dcf_p01 : NAN);
     add_number(json, "min_dcf_p05", result->measured ? result->min_dcf_p05 : NAN);
     cJSON_AddNumberToObject(json, "n_target", (double)trials->n_target);
@@ -257,6 +261,8 @@ static void print_metrics(const Settings *settings, const Trials *trials, const 
     if (settings->label_free)
         printf("%s\n", trials->form);
     printf("EER = %.3f\n", 100 * result->eer);
+    printf("EER for other speakers (95 %% interval) = %.3f to %.3f\n", 100 * result->interval.low,
+           100 * result->interval.high);
     printf("minDCF (p_target:0.01 c_miss:1 c_fa:1) = %.3f\n", result->min_dcf_p01);
     printf("minDCF (p_target:0.05 c_miss:1 c_fa:1) = %.3f\n", result->min_dcf_p05);
     if (isfinite(result->baseline_eer))
@@ -285,8 +291,8 @@ static int score(const Settings *s, Embeddings *embeddings, const Trials *trials
     return status;
 }
 
-static int evaluate(const Settings *settings, Embeddings *embeddings, const Trials *trials, double *scores,
-                    Result *result, Error *error)
+static int evaluate(const Settings *settings, int64_t seed, Embeddings *embeddings, const Trials *trials,
+                    double *scores, Result *result, Error *error)
 {
     if (trials->n == 0)
         return 0;
@@ -295,6 +301,7 @@ static int evaluate(const Settings *settings, Embeddings *embeddings, const Tria
         return -1;
     result->measured = true;
     result->eer = det_eer(&result->curve, &result->eer_threshold);
+    result->interval = eer_interval(trials, scores, embeddings->n, seed);
     result->min_dcf_p01 = det_min_dcf(&result->curve, 0.01);
     result->min_dcf_p05 = det_min_dcf(&result->curve, 0.05);
     if (!settings->audio)
@@ -357,7 +364,7 @@ int main(int argc, char **argv)
     for (int i = 0, n = 1; i < 3; i++)
         if (optional[i])
             inputs[n++] = optional[i];
-    if (evaluate(&s, &embeddings, &trials, scores, &result, &error) < 0 ||
+    if (evaluate(&s, program.seed, &embeddings, &trials, scores, &result, &error) < 0 ||
         publish_scores(s.scores, &embeddings, &trials, scores, &error) < 0 ||
         provenance_publish(&program, s.scores, inputs, &error) < 0 ||
         publish_report(&s, &trials, &result, &error) < 0)

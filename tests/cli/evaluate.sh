@@ -40,6 +40,7 @@ END
     diff lines - <<'END' || fail "$form: lines"
 ---- scores -----
 EER = 0.000
+EER for other speakers (95 % interval) = 0.000 to 0.000
 minDCF (p_target:0.01 c_miss:1 c_fa:1) = 0.000
 minDCF (p_target:0.05 c_miss:1 c_fa:1) = 0.000
 END

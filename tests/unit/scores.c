@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "score/eer_interval.h"
 #include "score/metrics.h"
 #include "score/trials.h"
 
@@ -139,6 +140,54 @@ static void measures_equal_counting(void **state)
     det_curve_release(&curve);
 }
 
+// Trials among few speakers, some of whom are hard: the EER scatters more than 2 000 independent trials
+// would. The interval must know that from one set of trials alone.
+static void interval_is_as_wide_as_the_scatter(void **state)
+{
+    (void)state;
+    enum { SETS = 80, SPEAKERS = 40, EACH = 8, N = SPEAKERS * EACH, NONTARGETS = 2000 };
+    Trial list[SPEAKERS * EACH * (EACH - 1) / 2 + NONTARGETS];
+    double scores[sizeof list / sizeof list[0]], sum = 0, squares = 0, width = 0;
+    bool targets[sizeof list / sizeof list[0]];
+    for (uint64_t set = 0; set < SETS; set++) {
+        Rng rng = rng_stream(7, "interval", set, 0);
+        double ease[SPEAKERS], plainness[SPEAKERS];
+        for (int s = 0; s < SPEAKERS; s++) {
+            ease[s] = 0.8 * rng_normal(&rng);
+            plainness[s] = 0.5 * rng_normal(&rng);
+        }
+        Trials t = {.trials = list};
+        for (int64_t i = 0; i < N; i++)
+            for (int64_t j = i + 1; j < N && j / EACH == i / EACH; j++) {
+                scores[t.n] = 2.5 + ease[i / EACH] + 0.7 * rng_normal(&rng);
+                list[t.n++] = (Trial){i, j, true};
+            }
+        while (t.n < (int64_t)(sizeof list / sizeof list[0])) {
+            int64_t i = (int64_t)rng_below(&rng, N), j = (int64_t)rng_below(&rng, N);
+            if (i / EACH == j / EACH)
+                continue;
+            scores[t.n] = plainness[i / EACH] + plainness[j / EACH] + 0.7 * rng_normal(&rng);
+            list[t.n++] = (Trial){i, j, false};
+        }
+        for (int64_t k = 0; k < t.n; k++)
+            targets[k] = list[k].target;
+        DetCurve curve;
+        assert_int_equal(det_curve_create(scores, targets, t.n, &curve, NULL), 0);
+        double eer = det_eer(&curve, NULL);
+        EerInterval interval = eer_interval(&t, scores, N, 1);
+        assert_true(interval.low <= eer && eer <= interval.high);
+        sum += eer;
+        squares += eer * eer;
+        width += (interval.high - interval.low) / SETS;
+        det_curve_release(&curve);
+    }
+    double deviation = sqrt((squares - sum * sum / SETS) / (SETS - 1)), believed = width / (2 * 1.96);
+    double independent = sqrt(sum / SETS * (1 - sum / SETS) / (SPEAKERS * EACH * (EACH - 1) / 2));
+    printf("EER %.4f, scatter %.4f, believed %.4f, were trials independent %.4f\n", sum / SETS, deviation,
+           believed, independent);
+    assert_true(believed > 0.75 * deviation && believed < 1.35 * deviation && believed > 1.5 * independent);
+}
+
 static void edge_cases(void **state)
 {
     (void)state;
@@ -160,9 +209,11 @@ static void edge_cases(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_both_forms), cmocka_unit_test(names_what_is_wrong),
-        cmocka_unit_test(makes_label_free_trials), cmocka_unit_test(measures_equal_counting),
-        cmocka_unit_test(edge_cases)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_both_forms),
+                                       cmocka_unit_test(names_what_is_wrong),
+                                       cmocka_unit_test(makes_label_free_trials),
+                                       cmocka_unit_test(measures_equal_counting),
+                                       cmocka_unit_test(interval_is_as_wide_as_the_scatter),
+                                       cmocka_unit_test(edge_cases)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
