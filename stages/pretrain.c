@@ -17,6 +17,7 @@ typedef struct Settings {
     int64_t prototypes, hidden, bottleneck;
     double student_temperature, teacher_temperature, teacher_temperature_start, teacher_temperature_warmup;
     double center_momentum, ema, frozen_epochs;
+    double variance_weight, covariance_weight, koleo_weight;
 } Settings;
 
 typedef struct Pretraining {
@@ -51,6 +52,9 @@ static DinoOptions dino_of(const Settings *s, const Pretraining *p, int64_t seed
         .student_temperature = s->student_temperature,
         .center_momentum = s->center_momentum,
         .clip_norm = s->train.clip,
+        .variance_weight = s->variance_weight,
+        .covariance_weight = s->covariance_weight,
+        .koleo_weight = s->koleo_weight,
         .last_layer_frozen = (int64_t)ceil(s->frozen_epochs * sampler_steps_per_epoch(p->sampler)),
         .groups = {{s->long_crops, s->long_frames}, {s->short_crops, s->short_frames}},
         .batch_size = s->train.batch,
@@ -69,6 +73,9 @@ static int open_inputs(const Settings *s, int64_t seed, Pretraining *p, Error *e
 
 static int create_trainer(const Settings *s, const DinoOptions *options, Pretraining *p, Error *error)
 {
+    if (options->batch_size < 2 && s->variance_weight + s->covariance_weight + s->koleo_weight > 0)
+        return error_set(error, "--variance-weight, --covariance-weight and --koleo-weight compare the "
+                                "utterances of a batch: --batch must be 2 or more");
     if (!(p->trainer = dino_trainer_create(options, error)))
         return -1;
     const Encoder *encoder = dino_trainer_encoder(p->trainer);
@@ -179,6 +186,12 @@ int main(int argc, char **argv)
          false},
         {"frozen-epochs", OPTION_REAL, &s.frozen_epochs, 0, 1e6, NULL, NULL,
          "epochs in which the prototypes stay still", false},
+        {"variance-weight", OPTION_REAL, &s.variance_weight, 0, 1e6, NULL, NULL,
+         "of embedding dimensions whose deviation is below 1 (RDINO: 2)", false},
+        {"covariance-weight", OPTION_REAL, &s.covariance_weight, 0, 1e6, NULL, NULL,
+         "of covariance between embedding dimensions (RDINO: 0.2)", false},
+        {"koleo-weight", OPTION_REAL, &s.koleo_weight, 0, 1e6, NULL, NULL,
+         "of closeness to the nearest neighbour in the batch (DINOv2: 0.1)", false},
         {0}};
     Program program = {
         .name = "pretrain",

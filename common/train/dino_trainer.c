@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "losses/regularizers.h"
 #include "tensor/ops.h"
 #include "train/ema.h"
 
@@ -102,8 +103,8 @@ static Tensor *embed_group(const DinoTrainer *t, const Network *network, const B
     return encoder_forward(network->encoder, network->tape, input, &mode);
 }
 
-// Logits [(L + S) B, K], long views first.
-static Tensor *student_forward(DinoTrainer *t, const Batch *batch)
+// Embeddings [(L + S) B, D], long views first.
+static Tensor *student_embed(DinoTrainer *t, const Batch *batch)
 {
     Network *student = &t->student;
     tape_begin(student->tape, TAPE_RECORD);
@@ -112,7 +113,30 @@ static Tensor *student_forward(DinoTrainer *t, const Batch *batch)
         Tensor *parts[2] = {embeddings, embed_group(t, student, batch, 1)};
         embeddings = op_concat_first(student->tape, parts, 2);
     }
-    return dino_head_forward(student->head, student->tape, embeddings, true);
+    return embeddings;
+}
+
+// loss + the weighted terms that are switched on.
+static Tensor *regularize(const DinoTrainer *t, Tensor *embeddings, Tensor *loss, StepDetail *details)
+{
+    const DinoOptions *options = &t->options;
+    const struct {
+        const char *name;
+        double weight;
+        Tensor *(*loss)(Tape *, Tensor *, int64_t);
+    } terms[] = {{"variance", options->variance_weight, variance_loss},
+                 {"covariance", options->covariance_weight, covariance_loss},
+                 {"koleo", options->koleo_weight, koleo_loss}};
+    Tape *tape = t->student.tape;
+    int64_t n_views = options->groups[0].n_views + options->groups[1].n_views;
+    for (size_t i = 0; i < sizeof terms / sizeof terms[0]; i++) {
+        if (!(terms[i].weight > 0))
+            continue;
+        Tensor *term = terms[i].loss(tape, embeddings, n_views);
+        loss = op_add(tape, loss, op_scale(tape, term, (float)terms[i].weight));
+        *details++ = (StepDetail){terms[i].name, term->data[0]};
+    }
+    return loss;
 }
 
 static Tensor *teacher_forward(DinoTrainer *t, const Batch *batch)
@@ -144,24 +168,26 @@ static int dino_step(void *trainer, const Batch *batch, StepReport *report, Erro
     int64_t step = batch->step;
     t->last_layer->trainable = t->last_layer->tensor.needs_grad = step >= options->last_layer_frozen;
 
-    Tensor *targets = teacher_forward(t, batch), *predictions = student_forward(t, batch);
+    Tensor *targets = teacher_forward(t, batch), *embeddings = student_embed(t, batch);
+    Tensor *predictions = dino_head_forward(t->student.head, t->student.tape, embeddings, true);
     DinoLoss loss_options = {.n_teacher_views = options->groups[0].n_views,
                              .n_student_views = options->groups[0].n_views + options->groups[1].n_views,
                              .student_temperature = options->student_temperature,
                              .teacher_temperature = schedule_at(&options->teacher_temperature, step)};
     DinoReport seen;
     Tensor *loss = dino_loss(t->student.tape, predictions, targets, t->center, &loss_options, &seen);
+    *report =
+        (StepReport){.details = {{"entropy", seen.teacher_entropy / log((double)options->head.n_prototypes)},
+                                 {"std", seen.teacher_std * (double)options->head.n_prototypes}}};
+    loss = regularize(t, embeddings, loss, report->details + 2);
     parameters_zero_grads(&t->student.parameters);
     tape_backward(t->student.tape, loss);
 
     double rate = schedule_at(&options->learning_rate, step);
-    *report =
-        (StepReport){.loss = loss->data[0],
-                     .gradient_norm = gradients_clip_each(&t->student.parameters, options->clip_norm),
-                     .learning_rate = rate,
-                     .details = {{"entropy", seen.teacher_entropy / log((double)options->head.n_prototypes)},
-                                 {"std", seen.teacher_std * (double)options->head.n_prototypes}},
-                     .arena_bytes = tape_peak_bytes(t->student.tape) + tape_peak_bytes(t->teacher.tape)};
+    report->loss = loss->data[0];
+    report->gradient_norm = gradients_clip_each(&t->student.parameters, options->clip_norm);
+    report->learning_rate = rate;
+    report->arena_bytes = tape_peak_bytes(t->student.tape) + tape_peak_bytes(t->teacher.tape);
     optimizer_step(&t->optimizer, rate);
     dino_center_update(t->center, targets, options->center_momentum);
     ema_update(&t->teacher.parameters, &t->student.parameters, schedule_at(&options->momentum, step));

@@ -16,7 +16,9 @@ typedef struct DinoOptions {
     OptimizerOptions optimizer;
     Schedule learning_rate, momentum, teacher_temperature;
     double student_temperature, center_momentum;
-    double clip_norm;          // per tensor; 0: none
+    double clip_norm; // per tensor; 0: none
+    // Of the student's embeddings (losses/regularizers.h), added to the loss; 0: none
+    double variance_weight, covariance_weight, koleo_weight;
     int64_t last_layer_frozen; // steps at the start
     CropGroup groups[2];       // long, short; as the batches have them
     int64_t batch_size;
