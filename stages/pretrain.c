@@ -11,6 +11,8 @@
 #include "train/plan.h"
 #include "train/settings.h"
 
+enum { UTTS_PER_CLUSTER = 10 }; // of --ssps-clusters 0
+
 typedef struct Settings {
     TrainSettings train;
     int64_t long_crops, long_frames, short_crops, short_frames;
@@ -18,6 +20,7 @@ typedef struct Settings {
     double student_temperature, teacher_temperature, teacher_temperature_start, teacher_temperature_warmup;
     double center_momentum, ema, frozen_epochs;
     double variance_weight, covariance_weight, koleo_weight;
+    int64_t ssps_epoch, ssps_clusters;
 } Settings;
 
 typedef struct Pretraining {
@@ -39,6 +42,8 @@ static void release(Pretraining *p)
 
 static DinoOptions dino_of(const Settings *s, const Pretraining *p, int64_t seed, int64_t n_steps)
 {
+    double epoch = sampler_steps_per_epoch(p->sampler);
+    int64_t n_utts = p->corpus ? corpus_count(p->corpus) : s->train.plan;
     return (DinoOptions){
         .architecture = p->architecture,
         .head = {.hidden_dim = s->hidden, .bottleneck_dim = s->bottleneck, .n_prototypes = s->prototypes},
@@ -55,7 +60,12 @@ static DinoOptions dino_of(const Settings *s, const Pretraining *p, int64_t seed
         .variance_weight = s->variance_weight,
         .covariance_weight = s->covariance_weight,
         .koleo_weight = s->koleo_weight,
-        .last_layer_frozen = (int64_t)ceil(s->frozen_epochs * sampler_steps_per_epoch(p->sampler)),
+        .last_layer_frozen = (int64_t)ceil(s->frozen_epochs * epoch),
+        .ssps_first = (int64_t)ceil((double)(train_epoch(&s->train, epoch, s->ssps_epoch) - 1) * epoch),
+        .ssps_every = s->ssps_epoch > 0 ? (int64_t)ceil(epoch) : 0,
+        .ssps_clusters =
+            s->ssps_clusters > 0 ? s->ssps_clusters : (n_utts + UTTS_PER_CLUSTER - 1) / UTTS_PER_CLUSTER,
+        .n_utts = n_utts,
         .groups = {{s->long_crops, s->long_frames}, {s->short_crops, s->short_frames}},
         .batch_size = s->train.batch,
         .seed = seed};
@@ -73,9 +83,9 @@ static int open_inputs(const Settings *s, int64_t seed, Pretraining *p, Error *e
 
 static int create_trainer(const Settings *s, const DinoOptions *options, Pretraining *p, Error *error)
 {
-    if (options->batch_size < 2 && s->variance_weight + s->covariance_weight + s->koleo_weight > 0)
-        return error_set(error, "--variance-weight, --covariance-weight and --koleo-weight compare the "
-                                "utterances of a batch: --batch must be 2 or more");
+    if (s->ssps_epoch > 0 && s->short_crops == 0)
+        return error_set(error,
+                         "--ssps-epoch pairs long crops with short ones: --short-crops must be 1 or more");
     if (!(p->trainer = dino_trainer_create(options, error)))
         return -1;
     const Encoder *encoder = dino_trainer_encoder(p->trainer);
@@ -192,6 +202,10 @@ int main(int argc, char **argv)
          "of covariance between embedding dimensions (RDINO: 0.2)", false},
         {"koleo-weight", OPTION_REAL, &s.koleo_weight, 0, 1e6, NULL, NULL,
          "of closeness to the nearest neighbour in the batch (DINOv2: 0.1)", false},
+        {"ssps-epoch", OPTION_INTEGER, &s.ssps_epoch, 0, 1000000, NULL, NULL,
+         "from this epoch on, long crops are of another utterance of the cluster (SSPS); 0: never", false},
+        {"ssps-clusters", OPTION_INTEGER, &s.ssps_clusters, 0, 1 << 24, NULL, NULL,
+         "of the teacher's embeddings, made every epoch; 0: one per 10 utterances", false},
         {0}};
     Program program = {
         .name = "pretrain",

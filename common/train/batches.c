@@ -85,6 +85,15 @@ static int make_crop(const Batches *b, int64_t step, int64_t item, int64_t utt, 
     return 0;
 }
 
+static void pick_positives(const BatchOptions *options, Batch *batch)
+{
+    for (int64_t i = 0; i < options->batch_size; i++) {
+        Rng rng = rng_stream(options->seed, "positive", (uint64_t)batch->step, (uint64_t)i);
+        int64_t utt = batch->utts[i];
+        batch->positives[i] = options->positives ? positives_pick(options->positives, utt, &rng) : utt;
+    }
+}
+
 static int64_t row_floats(const Batches *b, const CropGroup *group)
 {
     return b->fbank ? group->n_frames * BATCH_FEATURES : crop_samples(group);
@@ -95,11 +104,12 @@ static int fill_batch(const Batches *b, Batch *batch, float *samples, Error *err
     const BatchOptions *options = &b->options;
     int64_t item = 0;
     for (int g = 0; g < options->n_groups; g++) {
+        const int64_t *utts = g == 0 ? batch->positives : batch->utts;
         const CropGroup *group = &options->groups[g];
         int64_t rows = group->n_views * options->batch_size, width = row_floats(b, group);
         for (int64_t row = 0; row < rows; row++, item++)
-            if (make_crop(b, batch->step, group->clean ? row : item, batch->utts[row % options->batch_size],
-                          group, samples, batch->inputs[g] + row * width, error) < 0)
+            if (make_crop(b, batch->step, group->clean ? row : item, utts[row % options->batch_size], group,
+                          samples, batch->inputs[g] + row * width, error) < 0)
                 return -1;
     }
     return 0;
@@ -140,6 +150,7 @@ static void *run_loader(void *argument)
         pthread_mutex_lock(&b->sampler_lock);
         sampler_pick(b->options.sampler, step, slot->batch.utts);
         pthread_mutex_unlock(&b->sampler_lock);
+        pick_positives(&b->options, &slot->batch);
         int status = fill_batch(b, &slot->batch, samples, &error);
         pthread_mutex_lock(&b->lock);
         slot->ready_step = step;
@@ -173,6 +184,7 @@ Batches *batches_create(const BatchOptions *options)
         Slot *slot = &b->slots[s];
         slot->ready_step = -1;
         slot->batch.utts = mem_alloc((size_t)options->batch_size, sizeof(int64_t));
+        slot->batch.positives = mem_alloc((size_t)options->batch_size, sizeof(int64_t));
         for (int g = 0; g < options->n_groups; g++)
             slot->batch.inputs[g] = mem_alloc((size_t)(options->groups[g].n_views * options->batch_size),
                                               (size_t)row_floats(b, &options->groups[g]) * sizeof(float));
@@ -200,6 +212,7 @@ void batches_destroy(Batches *b)
         pthread_join(b->loaders[k].thread, NULL);
     for (int s = 0; s < b->n_slots; s++) {
         mem_free(b->slots[s].batch.utts);
+        mem_free(b->slots[s].batch.positives);
         for (int g = 0; g < b->options.n_groups; g++)
             mem_free(b->slots[s].batch.inputs[g]);
     }

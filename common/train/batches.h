@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "cache/corpus.h"
 #include "models/encoder.h"
+#include "train/positives.h"
 #include "train/sampler.h"
 
 enum { BATCH_MAX_GROUPS = 2, BATCH_FEATURES = 80 };
@@ -28,6 +29,7 @@ typedef struct BatchOptions {
     uint64_t seed;
     EncoderInput input;
     const Augmenter *augmenter; // NULL: none
+    const Positives *positives; // where the first group's crops come from; NULL: from the same recordings
     int64_t batch_size;
     CropGroup groups[BATCH_MAX_GROUPS];
     int n_groups;
@@ -37,7 +39,8 @@ typedef struct BatchOptions {
 
 typedef struct Batch {
     int64_t step;
-    int64_t *utts; // [batch_size] indices into the corpus
+    int64_t *utts;      // [batch_size] indices into the corpus
+    int64_t *positives; // [batch_size] those of the first group's crops
     // Group g, view-major: [n_views * batch_size, n_frames, BATCH_FEATURES], or waveforms
     // [n_views * batch_size, samples of n_frames].
     float *inputs[BATCH_MAX_GROUPS];

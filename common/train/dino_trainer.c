@@ -28,8 +28,9 @@ struct DinoTrainer {
     Network student, teacher;
     Optimizer optimizer;
     Parameter *last_layer;
-    float *center;       // [K]
-    int64_t n_collapsed; // steps in a row that looked collapsed
+    float *center;        // [K]
+    Positives *positives; // NULL: the long crops are the anchors' own
+    int64_t n_collapsed;  // steps in a row that looked collapsed
     bool warned;
 };
 
@@ -67,6 +68,11 @@ DinoTrainer *dino_trainer_create(const DinoOptions *options, Error *error)
     ema_copy(&t->teacher.parameters, &t->student.parameters);
     t->last_layer = parameters_find(&t->student.parameters, "head.last_layer.weight_v");
     t->center = mem_zero((size_t)options->head.n_prototypes, sizeof(float));
+    if (options->ssps_every > 0 &&
+        !(t->positives = positives_create(options->n_utts, t->teacher.encoder->embedding_dim, error))) {
+        dino_trainer_destroy(t);
+        return NULL;
+    }
     return t;
 }
 
@@ -77,6 +83,7 @@ void dino_trainer_destroy(DinoTrainer *t)
     optimizer_release(&t->optimizer);
     network_destroy(&t->student);
     network_destroy(&t->teacher);
+    positives_destroy(t->positives);
     mem_free(t->center);
     mem_free(t);
 }
@@ -143,7 +150,11 @@ static Tensor *teacher_forward(DinoTrainer *t, const Batch *batch)
 {
     Network *teacher = &t->teacher;
     tape_begin(teacher->tape, TAPE_NO_GRAD);
-    return dino_head_forward(teacher->head, teacher->tape, embed_group(t, teacher, batch, 0), true);
+    Tensor *embeddings = embed_group(t, teacher, batch, 0);
+    if (t->positives)
+        positives_record(t->positives, batch->positives, t->options.batch_size, t->options.groups[0].n_views,
+                         embeddings->data);
+    return dino_head_forward(teacher->head, teacher->tape, embeddings, true);
 }
 
 static void watch_collapse(DinoTrainer *t, int64_t step, const DinoReport *report)
@@ -158,6 +169,27 @@ static void watch_collapse(DinoTrainer *t, int64_t step, const DinoReport *repor
         "step %lld: the teacher has collapsed (entropy %.3f of ln %.0f, deviation %.2g): lower the learning "
         "rate or the teacher temperature, or raise the momentum",
         (long long)step + 1, entropy, n, report->teacher_std);
+}
+
+// Clusters are made at ssps_first and every ssps_every steps; a run that resumes between has loaded them.
+static int dino_begin(void *trainer, int64_t step, BatchOptions *batches, Error *error)
+{
+    DinoTrainer *t = trainer;
+    const DinoOptions *options = &t->options;
+    if (!t->positives)
+        return 0;
+    int64_t since = step - options->ssps_first, next = options->ssps_first;
+    if (since >= 0) {
+        next = step - since % options->ssps_every + options->ssps_every;
+        positives_index(t->positives);
+        if (since % options->ssps_every == 0 &&
+            positives_cluster(t->positives, options->ssps_clusters, options->seed, error) < 0)
+            return -1;
+        batches->positives = t->positives;
+    }
+    if (next < batches->end_step)
+        batches->end_step = next;
+    return 0;
 }
 
 static int dino_step(void *trainer, const Batch *batch, StepReport *report, Error *error)
@@ -198,7 +230,9 @@ static int dino_step(void *trainer, const Batch *batch, StepReport *report, Erro
 void dino_trainer_attach(DinoTrainer *t, TrainLoop *loop)
 {
     Parameters *student = &t->student.parameters, *teacher = &t->teacher.parameters;
+    const Positives *memory = t->positives;
     loop->trainer = t;
+    loop->begin = dino_begin;
     loop->step = dino_step;
     loop->batches.input = t->student.encoder->input;
     loop->batches.n_groups = t->options.groups[1].n_views > 0 ? 2 : 1;
@@ -211,7 +245,10 @@ void dino_trainer_attach(DinoTrainer *t, TrainLoop *loop)
         {"center", SAFE_F32, t->options.head.n_prototypes, t->center},
         {"optimizer.steps", SAFE_I64, 1, &t->optimizer.n_steps},
         {"optimizer.first", SAFE_F32, t->optimizer.first ? student->n_values : 0, t->optimizer.first},
-        {"optimizer.second", SAFE_F32, t->optimizer.second ? student->n_values : 0, t->optimizer.second}};
+        {"optimizer.second", SAFE_F32, t->optimizer.second ? student->n_values : 0, t->optimizer.second},
+        {"positives.memory", SAFE_F32, memory ? memory->n_utts * memory->dim : 0,
+         memory ? memory->memory : NULL},
+        {"positives.cluster", SAFE_I64, memory ? memory->n_utts : 0, memory ? memory->cluster : NULL}};
     loop->n_state = 0;
     for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)
         if (items[i].n > 0)

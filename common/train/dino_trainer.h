@@ -7,6 +7,7 @@
 #include "losses/dino.h"
 #include "models/dino_head.h"
 #include "train/optimizer.h"
+#include "train/positives.h"
 #include "train/schedule.h"
 #include "train/train_loop.h"
 
@@ -20,7 +21,11 @@ typedef struct DinoOptions {
     // Of the student's embeddings (losses/regularizers.h), added to the loss; 0: none
     double variance_weight, covariance_weight, koleo_weight;
     int64_t last_layer_frozen; // steps at the start
-    CropGroup groups[2];       // long, short; as the batches have them
+    // From step ssps_first on, the long crops (teacher's and student's) come from positives
+    // (train/positives.h), the short ones from the anchor: teacher and student meet in two recordings.
+    // Clusters are made anew every ssps_every steps; 0: never, and all crops are of one recording.
+    int64_t ssps_first, ssps_every, ssps_clusters, n_utts;
+    CropGroup groups[2]; // long, short; as the batches have them
     int64_t batch_size;
     int64_t seed;
 } DinoOptions;

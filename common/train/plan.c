@@ -37,6 +37,7 @@ int plan_measure(TrainLoop *loop, StepCost *cost, Error *error)
 {
     const BatchOptions *options = &loop->batches;
     Batch batch = {.step = loop->n_steps - 1, .utts = mem_zero((size_t)options->batch_size, sizeof(int64_t))};
+    batch.positives = batch.utts;
     for (int g = 0; g < options->n_groups; g++)
         batch.inputs[g] = noise_crops(options, &options->groups[g]);
     int status = take_last_step(loop, &batch, cost, error);

@@ -68,7 +68,8 @@ typedef struct Run {
     TrainLoop *loop;
     char *resume_path;
     StateItem items[STATE_MAX_ITEMS + 1];
-    int64_t step; // finished so far
+    int64_t step;       // finished so far
+    int64_t first_step; // of this process
     double saved_seconds;
     TrainLog log;
     Batches *batches;
@@ -135,7 +136,7 @@ static int take_step(Run *run, Error *error)
         return -1;
     if (!isfinite(report.loss) || !isfinite(report.gradient_norm))
         return refuse_non_finite(loop, batch, &report, error);
-    if (run->step == loop->batches.first_step) {
+    if (run->step == run->first_step) {
         char arena[32];
         log_info("memory: activations take %s a step", log_bytes(arena, (double)report.arena_bytes));
     }
@@ -146,13 +147,11 @@ static int take_step(Run *run, Error *error)
     return 0;
 }
 
-static int run_steps(Run *run, Error *error)
+static int run_steps(Run *run, Progress *progress, Error *error)
 {
     TrainLoop *loop = run->loop;
-    Progress *progress = progress_create("step", loop->n_steps);
-    progress_step(progress, run->step);
     int status = 0;
-    while (status == 0 && run->step < loop->n_steps) {
+    while (status == 0 && run->step < loop->batches.end_step) {
         status = take_step(run, error);
         progress_step(progress, 1);
         bool interrupted = interrupt_requested();
@@ -161,6 +160,31 @@ static int run_steps(Run *run, Error *error)
         if (status == 0 && interrupted && run->step < loop->n_steps)
             status = interrupt_fail(error);
     }
+    return status;
+}
+
+// The steps up to where the trainer wants to be asked again.
+static int run_stretch(Run *run, Progress *progress, Error *error)
+{
+    TrainLoop *loop = run->loop;
+    loop->batches.first_step = run->step;
+    loop->batches.end_step = loop->n_steps;
+    if (loop->begin && loop->begin(loop->trainer, run->step, &loop->batches, error) < 0)
+        return -1;
+    run->batches = batches_create(&loop->batches);
+    int status = run_steps(run, progress, error);
+    run->log.start_waited -= batches_waited_seconds(run->batches); // the next batches count from 0 again
+    batches_destroy(run->batches);
+    return status;
+}
+
+static int run_stretches(Run *run, Error *error)
+{
+    Progress *progress = progress_create("step", run->loop->n_steps);
+    progress_step(progress, run->step);
+    int status = 0;
+    while (status == 0 && run->step < run->loop->n_steps)
+        status = run_stretch(run, progress, error);
     progress_destroy(progress);
     return status;
 }
@@ -170,12 +194,9 @@ int train_loop_run(TrainLoop *loop, Error *error)
     Run run = {.loop = loop, .resume_path = mem_printf("%s.resume", loop->model_path)};
     int status = restore(&run, error);
     if (status == 0) {
-        loop->batches.first_step = run.step;
-        loop->batches.end_step = loop->n_steps;
+        run.first_step = run.step;
         run.saved_seconds = clock_seconds();
-        run.batches = batches_create(&loop->batches);
-        status = run_steps(&run, error);
-        batches_destroy(run.batches);
+        status = run_stretches(&run, error);
     }
     if (run.log.file)
         fclose(run.log.file);

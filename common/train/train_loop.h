@@ -37,6 +37,9 @@ typedef struct TrainLoop {
     BatchOptions batches;      // first_step and end_step are set by the loop
 
     void *trainer;
+    // NULL, or called before the first batch of `step` is made. It may change where batches come from, and
+    // lower batches->end_step (n_steps) to be called again there: no batch from there on is made before.
+    int (*begin)(void *trainer, int64_t step, BatchOptions *batches, Error *error);
     // One optimisation step on the batch. Its loss and gradient norm are checked by the loop.
     int (*step)(void *trainer, const Batch *batch, StepReport *report, Error *error);
     StateItem state[STATE_MAX_ITEMS]; // the trainer's own, its weights first; the loop adds the step

@@ -83,6 +83,7 @@ out="--out bad/model.safetensors"
 refuses 1 "nowhere holds no utts.tsv" pretrain $out --audio nowhere
 refuses 1 "unknown|not known" pretrain $out --architecture chanels=16
 refuses 2 "batch" pretrain $out --batch 1
+refuses 1 "--short-crops must be 1 or more" pretrain $out --ssps-epoch 1 --short-crops 0
 refuses 1 "correct-epoch 2 needs a --gate-epoch" finetune $out --correct-epoch 2
 refuses 1 "cannot open missing|missing" finetune $out --labels missing
 sed 's/^/other-/' utt2spk >strangers

@@ -136,8 +136,10 @@ typedef struct Run {
     const char *path, *recipe, *init;
     int64_t fail_at; // the step before which the run dies; -1: none
     bool dino, poisoned;
+    int64_t ssps_first; // 0: no positives from other recordings
     OptimizerKind optimizer;
     void *trainer;
+    int (*begin)(void *, int64_t, BatchOptions *, Error *);
     int (*step)(void *, const Batch *, StepReport *, Error *);
 } Run;
 
@@ -152,11 +154,19 @@ static int step_or_die(void *context, const Batch *batch, StepReport *report, Er
     return status;
 }
 
+static int begin(void *context, int64_t step, BatchOptions *batches, Error *error)
+{
+    Run *run = context;
+    return run->begin ? run->begin(run->trainer, step, batches, error) : 0;
+}
+
 static int run_loop(Run *run, TrainLoop *loop, Error *error)
 {
     run->trainer = loop->trainer;
+    run->begin = loop->begin;
     run->step = loop->step;
     loop->trainer = run;
+    loop->begin = begin;
     loop->step = step_or_die;
     return train_loop_run(loop, error);
 }
@@ -186,6 +196,10 @@ static int run_dino(Run *run, const cJSON *architecture, TrainLoop *loop, const 
                            .center_momentum = 0.9,
                            .clip_norm = 3,
                            .last_layer_frozen = 2,
+                           .ssps_first = run->ssps_first,
+                           .ssps_every = run->ssps_first > 0 ? 3 : 0,
+                           .ssps_clusters = SPEAKERS,
+                           .n_utts = N_UTTS,
                            .groups = {loop->batches.groups[0], loop->batches.groups[1]},
                            .batch_size = BATCH,
                            .seed = SEED};
@@ -303,6 +317,28 @@ static void test_resume_is_exact(void **state)
     char *init = path_join(folder, "dino-sgd-whole.safetensors");
     check_resume((Run){.dino = false, .optimizer = OPTIMIZER_ADAMW, .init = init}, "classifier-adamw-pull");
     mem_free(init);
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+    char first[17], second[17];
+    assert_int_equal(file_digest(a, first, NULL), 0);
+    assert_int_equal(file_digest(b, second, NULL), 0);
+    return strcmp(first, second) == 0;
+}
+
+// The run goes on after step 3: with clusters that were made before step 2, then with ones made there.
+static void test_resume_with_positives(void **state)
+{
+    (void)state;
+    check_resume((Run){.dino = true, .ssps_first = 2}, "dino-ssps-between");
+    check_resume((Run){.dino = true, .ssps_first = 3}, "dino-ssps-boundary");
+    check_resume((Run){.dino = true}, "dino-plain");
+    char *with = path_join(folder, "dino-ssps-between-whole.safetensors");
+    char *without = path_join(folder, "dino-plain-whole.safetensors");
+    assert_false(is_same_file(with, without));
+    mem_free(with);
+    mem_free(without);
 }
 
 static void test_other_recipe_starts_afresh(void **state)
@@ -426,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_batches_depend_on_step_alone),
         cmocka_unit_test(test_short_utterances_repeat),
         cmocka_unit_test(test_resume_is_exact),
+        cmocka_unit_test(test_resume_with_positives),
         cmocka_unit_test(test_other_recipe_starts_afresh),
         cmocka_unit_test(test_damaged_state_is_refused),
         cmocka_unit_test(test_non_finite_names_utterances),
