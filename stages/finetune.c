@@ -145,7 +145,7 @@ static int create_trainer(const Settings *s, const ClassifierOptions *options, F
 {
     if (!(f->trainer = classifier_trainer_create(options, error)))
         return -1;
-    return train_check_crop(classifier_trainer_encoder(f->trainer), s->frames, error);
+    return train_check_crop(&s->train, classifier_trainer_encoder(f->trainer), s->frames, error);
 }
 
 static int make_recipe(const Program *program, const Settings *s, const Finetuning *f, char recipe[17],

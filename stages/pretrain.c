@@ -89,9 +89,9 @@ static int create_trainer(const Settings *s, const DinoOptions *options, Pretrai
     if (!(p->trainer = dino_trainer_create(options, error)))
         return -1;
     const Encoder *encoder = dino_trainer_encoder(p->trainer);
-    if (train_check_crop(encoder, s->long_frames, error) < 0)
+    if (train_check_crop(&s->train, encoder, s->long_frames, error) < 0)
         return -1;
-    return s->short_crops ? train_check_crop(encoder, s->short_frames, error) : 0;
+    return s->short_crops ? train_check_crop(&s->train, encoder, s->short_frames, error) : 0;
 }
 
 static int train(const Program *program, const Settings *s, Pretraining *p, int64_t *n_steps, Error *error)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "audio/fbank.h"
+#include "audio/spec_augment.h"
 #include "base/files.h"
 #include "base/memory.h"
 
@@ -82,6 +83,9 @@ static int make_crop(const Batches *b, int64_t step, int64_t item, int64_t utt, 
     Rng dither = rng_stream(options->seed, "dither", (uint64_t)step, (uint64_t)item);
     fbank_compute(b->fbank, samples, n, &dither, input);
     fbank_subtract_mean(input, n_frames, BATCH_FEATURES);
+    Rng mask = rng_stream(options->seed, "spec augment", (uint64_t)step, (uint64_t)item);
+    if (!group->clean && rng_uniform(&mask) < options->spec_augment)
+        spec_augment(&mask, input, n_frames, BATCH_FEATURES);
     return 0;
 }
 

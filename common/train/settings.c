@@ -44,6 +44,8 @@ Option *train_options(TrainSettings *s, const Option *own)
          "more epochs where they give fewer steps than this; gate and correction wait in proportion", false},
         {"batch", OPTION_INTEGER, &s->batch, 2, 65536, NULL, NULL, "utterances of a step", false},
         {"augment", OPTION_REAL, &s->augment, 0, 1, NULL, NULL, "share of crops that are augmented", false},
+        {"spec-augment", OPTION_REAL, &s->spec_augment, 0, 1, NULL, NULL,
+         "share of crops in which frames and mel bins are masked", false},
         {"noise", OPTION_TEXT, &s->noise, 0, 0, NULL, "DIR", "noise recordings (default: made ones)", false},
         {"rir", OPTION_TEXT, &s->rir, 0, 0, NULL, "DIR", "room responses (default: made ones)", false},
         {"Optimisation", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
@@ -160,13 +162,17 @@ TrainLoop train_loop_from(const TrainSettings *s, const Program *program, const 
                                    .sampler = sampler,
                                    .seed = (uint64_t)program->seed,
                                    .augmenter = augmenter,
+                                   .spec_augment = s->spec_augment,
                                    .batch_size = s->batch,
                                    .n_loaders = (int)s->loaders}};
 }
 
-int train_check_crop(const Encoder *encoder, int64_t n_frames, Error *error)
+int train_check_crop(const TrainSettings *settings, const Encoder *encoder, int64_t n_frames, Error *error)
 {
     bool is_fbank = encoder->input == ENCODER_FBANK;
+    if (settings->spec_augment > 0 && !is_fbank)
+        return error_set(error,
+                         "--spec-augment masks filter banks, and this encoder takes waveforms; leave it out");
     if ((is_fbank ? n_frames : fbank_samples(n_frames)) >= encoder->min_input)
         return 0;
     return error_set(error, "crops of %lld frames are too short for the encoder, which needs %lld %s",

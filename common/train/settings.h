@@ -11,7 +11,7 @@
 
 typedef struct TrainSettings {
     const char *audio, *out, *encoder, *architecture, *noise, *rir, *optimizer;
-    double epochs, augment;
+    double epochs, augment, spec_augment;
     int64_t steps, min_steps, batch;
     double learning_rate, final_learning_rate, warmup, momentum, weight_decay, clip;
     int64_t log_every, checkpoint_every, loaders, plan;
@@ -36,5 +36,5 @@ void train_recipe(const Program *program, const char *const *inputs, char recipe
 TrainLoop train_loop_from(const TrainSettings *settings, const Program *program, const char *recipe,
                           int64_t n_steps, const Corpus *corpus, Sampler *sampler,
                           const Augmenter *augmenter);
-// An error when crops of n_frames give the encoder less than it needs.
-int train_check_crop(const Encoder *encoder, int64_t n_frames, Error *error);
+// An error when crops of n_frames give the encoder less than it needs, or cannot be augmented as asked.
+int train_check_crop(const TrainSettings *settings, const Encoder *encoder, int64_t n_frames, Error *error);

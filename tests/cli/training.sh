@@ -85,6 +85,8 @@ refuses 1 "unknown|not known" pretrain $out --architecture chanels=16
 refuses 2 "batch" pretrain $out --batch 1
 refuses 1 "--short-crops must be 1 or more" pretrain $out --ssps-epoch 1 --short-crops 0
 refuses 1 "correct-epoch 2 needs a --gate-epoch" finetune $out --correct-epoch 2
+refuses 1 "spec-augment masks filter banks" finetune $out --encoder wavlm --spec-augment 0.5 \
+    --architecture encoder_layers=1,encoder_embed_dim=32,encoder_ffn_embed_dim=32,encoder_attention_heads=2
 refuses 1 "cannot open missing|missing" finetune $out --labels missing
 sed 's/^/other-/' utt2spk >strangers
 refuses 1 "0 pseudo-speakers" finetune $out --labels strangers

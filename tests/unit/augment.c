@@ -17,6 +17,7 @@
 #include "audio/augment.h"
 #include "audio/convolve.h"
 #include "audio/room.h"
+#include "audio/spec_augment.h"
 #include "base/files.h"
 #include "base/memory.h"
 
@@ -300,11 +301,51 @@ static void test_bad_folders_are_named(void **state)
     clear(folder);
 }
 
+// Zeros form one stretch of frames and one band of bins, within the sizes; everything else is left alone.
+static void test_spec_augment(void **state)
+{
+    (void)state;
+    enum { FRAMES = 50, BINS = 20 };
+    float x[FRAMES * BINS];
+    int longest = 0, widest = 0;
+    for (uint64_t i = 0; i < 500; i++) {
+        Rng rng = rng_stream(seed, "spec augment", i, 0);
+        for (int k = 0; k < FRAMES * BINS; k++)
+            x[k] = 1;
+        spec_augment(&rng, x, FRAMES, BINS);
+        int frames = 0, bins = 0, zeros = 0, first = -1, last = -1;
+        for (int t = 0; t < FRAMES; t++) {
+            int n = 0;
+            for (int d = 0; d < BINS; d++)
+                n += x[t * BINS + d] == 0;
+            zeros += n;
+            if (n < BINS)
+                bins = n;
+            else {
+                frames++;
+                first = first < 0 ? t : first;
+                last = t;
+            }
+        }
+        assert_in_range(frames, 1, SPEC_AUGMENT_FRAMES);
+        assert_in_range(bins, 1, SPEC_AUGMENT_BINS);
+        assert_int_equal(last - first + 1, frames);
+        assert_int_equal(zeros, frames * BINS + (FRAMES - frames) * bins);
+        longest = frames > longest ? frames : longest;
+        widest = bins > widest ? bins : widest;
+    }
+    assert_int_equal(longest, SPEC_AUGMENT_FRAMES);
+    assert_int_equal(widest, SPEC_AUGMENT_BINS);
+    Rng rng = rng_stream(seed, "spec augment", 0, 1);
+    spec_augment(&rng, x, 1, 1); // nothing is written outside
+}
+
 int main(void)
 {
     seed = (uint64_t)time(NULL);
     printf("seed %llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_spec_augment),
         cmocka_unit_test(test_probability_zero_changes_nothing),
         cmocka_unit_test(test_same_stream_same_result_and_sane_levels),
         cmocka_unit_test(test_convolution),

@@ -58,13 +58,14 @@ static BatchOptions batch_options(Sampler *sampler, int n_loaders)
 
 // --- batches
 
-static float *copy_of_step(int n_loaders, int64_t wanted_step, int64_t first_step, size_t *n)
+static float *copy_of_step(int n_loaders, double masked, int64_t wanted_step, int64_t first_step, size_t *n)
 {
     Sampler *sampler = sampler_create_plain(N_UTTS, BATCH, SEED);
     AugmentOptions augment = {.probability = 0.7, .babble = corpus_babble, .babble_context = corpus};
     BatchOptions options = batch_options(sampler, n_loaders);
     Augmenter *augmenter = augmenter_create(&augment, SEED, NULL);
     options.augmenter = augmenter;
+    options.spec_augment = masked;
     options.first_step = first_step;
     Batches *batches = batches_create(&options);
     const Batch *batch;
@@ -89,8 +90,8 @@ static void test_batches_depend_on_step_alone(void **state)
 {
     (void)state;
     size_t n;
-    float *one = copy_of_step(1, 4, 0, &n), *three = copy_of_step(3, 4, 0, &n),
-          *late = copy_of_step(2, 4, 3, &n);
+    float *one = copy_of_step(1, 0, 4, 0, &n), *three = copy_of_step(3, 0, 4, 0, &n),
+          *late = copy_of_step(2, 0, 4, 3, &n), *masked = copy_of_step(1, 1, 4, 0, &n);
     assert_memory_equal(one, three, n * sizeof(float));
     assert_memory_equal(one, late, n * sizeof(float));
     for (int64_t d = 0; d < BATCH_FEATURES; d++) { // mean-normalised over the 40 frames of a crop
@@ -99,9 +100,18 @@ static void test_batches_depend_on_step_alone(void **state)
             sum += one[t * BATCH_FEATURES + d];
         assert_true(fabs(sum / 40) < 1e-4);
     }
+    for (size_t i = 0, width = 40 * BATCH_FEATURES; i < n; i += width) { // masking changes nothing else
+        size_t zeros = 0;
+        for (size_t k = i; k < i + width; k++) {
+            assert_true(masked[k] == one[k] || masked[k] == 0);
+            zeros += masked[k] == 0;
+        }
+        assert_in_range(zeros, 40 + BATCH_FEATURES - 1, width / 2);
+    }
     mem_free(one);
     mem_free(three);
     mem_free(late);
+    mem_free(masked);
 }
 
 // The first utterance has 6000 samples; a crop of 9840 repeats it from its start.
