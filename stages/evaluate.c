@@ -18,6 +18,7 @@
 #include "cache/provenance.h"
 #include "cache/publish.h"
 #include "score/cosine.h"
+#include "score/calibration.h"
 #include "score/eer_interval.h"
 #include "score/metrics.h"
 #include "score/score_norm.h"
@@ -28,6 +29,7 @@ enum { DET_POINTS = 400 };
 
 typedef struct Settings {
     const char *embeddings, *list, *trials, *scores, *report, *audio, *norm, *cohort, *cohort_labels;
+    const char *calibrate, *calibration; // to write, to read
     bool label_free, center;
     int64_t label_free_pairs, top;
 } Settings;
@@ -37,6 +39,8 @@ typedef struct Result {
     double eer, eer_threshold, min_dcf_p01, min_dcf_p05;
     EerInterval interval;
     double baseline_eer; // NAN: not computed
+    bool calibrated;
+    double cllr, cllr_min, actual_dcf_p01, actual_dcf_p05;
     DetCurve curve;
 } Result;
 
@@ -61,11 +65,17 @@ static int to_unit_length(float *rows, char *const *utts, int64_t n, int64_t dim
     return bad < 0 ? 0 : error_set(error, "the embedding of %s is zero or not finite", utts[bad]);
 }
 
-static int measure_curve(const Trials *trials, const double *scores, DetCurve *curve, Error *error)
+static bool *targets_of(const Trials *trials)
 {
     bool *targets = mem_alloc((size_t)trials->n, sizeof(bool));
     for (int64_t t = 0; t < trials->n; t++)
         targets[t] = trials->trials[t].target;
+    return targets;
+}
+
+static int measure_curve(const Trials *trials, const double *scores, DetCurve *curve, Error *error)
+{
+    bool *targets = targets_of(trials);
     int status = det_curve_create(scores, targets, trials->n, curve, error);
     mem_free(targets);
     return status;
@@ -192,6 +202,39 @@ static int measure_baseline(const char *audio, const Embeddings *embeddings, con
     return status;
 }
 
+// --- calibration
+
+// Turns scores into log-likelihood ratios, where the user asked for them.
+static int calibrate(const Settings *s, const Trials *trials, double *scores, Error *error)
+{
+    Calibration calibration;
+    if (s->calibration && calibration_load(s->calibration, &calibration, error) < 0)
+        return -1;
+    if (s->calibrate) {
+        bool separable, *targets = targets_of(trials);
+        int status = calibration_fit(scores, targets, trials->n, &calibration, &separable, error);
+        mem_free(targets);
+        if (status < 0 || calibration_publish(s->calibrate, &calibration, error) < 0)
+            return -1;
+        if (separable)
+            log_warn("no trial is on the wrong side: %s says too much of what it is sure of", s->calibrate);
+    }
+    if (s->calibration || s->calibrate)
+        calibration_apply(&calibration, scores, trials->n);
+    return 0;
+}
+
+static void measure_calibrated(const Trials *trials, const double *llrs, Result *result)
+{
+    bool *targets = targets_of(trials);
+    result->calibrated = true;
+    result->cllr = cllr(llrs, targets, trials->n);
+    result->cllr_min = cllr_min(&result->curve);
+    result->actual_dcf_p01 = actual_dcf(llrs, targets, trials->n, 0.01);
+    result->actual_dcf_p05 = actual_dcf(llrs, targets, trials->n, 0.05);
+    mem_free(targets);
+}
+
 // --- outputs
 
 static int publish_scores(const char *path, const Embeddings *embeddings, const Trials *trials,
@@ -236,6 +279,13 @@ static int publish_report(const Settings *settings, const Trials *trials, const 
     add_number(json, "min_dcf_p05", result->measured ? result->min_dcf_p05 : NAN);
     cJSON_AddNumberToObject(json, "n_target", (double)trials->n_target);
     cJSON_AddNumberToObject(json, "n_nontarget", (double)trials->n_nontarget);
+    if (result->calibrated) {
+        add_number(json, "cllr", result->cllr);
+        add_number(json, "cllr_min", result->cllr_min);
+        add_number(json, "actual_dcf_p01", result->actual_dcf_p01);
+        add_number(json, "actual_dcf_p05", result->actual_dcf_p05);
+        cJSON_AddBoolToObject(json, "calibrated_on_these_trials", settings->calibrate != NULL);
+    }
     add_number(json, "statistics_baseline_eer", 100 * result->baseline_eer);
     cJSON_AddBoolToObject(json, "label_free", settings->label_free);
     cJSON_AddStringToObject(json, "trial_form", trials->form);
@@ -265,6 +315,10 @@ static void print_metrics(const Settings *settings, const Trials *trials, const 
            100 * result->interval.high);
     printf("minDCF (p_target:0.01 c_miss:1 c_fa:1) = %.3f\n", result->min_dcf_p01);
     printf("minDCF (p_target:0.05 c_miss:1 c_fa:1) = %.3f\n", result->min_dcf_p05);
+    if (result->calibrated)
+        printf("Cllr = %.3f (at best %.3f), actDCF 0.01 = %.3f, 0.05 = %.3f%s\n", result->cllr,
+               result->cllr_min, result->actual_dcf_p01, result->actual_dcf_p05,
+               settings->calibrate ? "; calibrated on these very trials" : "");
     if (isfinite(result->baseline_eer))
         printf("EER of untrained statistics (MFCC mean and deviation) = %.3f\n", 100 * result->baseline_eer);
 }
@@ -297,6 +351,7 @@ static int evaluate(const Settings *settings, int64_t seed, Embeddings *embeddin
     if (trials->n == 0)
         return 0;
     if (score(settings, embeddings, trials, scores, error) < 0 ||
+        calibrate(settings, trials, scores, error) < 0 ||
         measure_curve(trials, scores, &result->curve, error) < 0)
         return -1;
     result->measured = true;
@@ -304,6 +359,8 @@ static int evaluate(const Settings *settings, int64_t seed, Embeddings *embeddin
     result->interval = eer_interval(trials, scores, embeddings->n, seed);
     result->min_dcf_p01 = det_min_dcf(&result->curve, 0.01);
     result->min_dcf_p05 = det_min_dcf(&result->curve, 0.05);
+    if (settings->calibrate || settings->calibration)
+        measure_calibrated(trials, scores, result);
     if (!settings->audio)
         return 0;
     return measure_baseline(settings->audio, embeddings, trials, &result->baseline_eer, error);
@@ -334,6 +391,10 @@ int main(int argc, char **argv)
          "their pseudo-speakers: the cohort is each one's mean", false},
         {"top", OPTION_INTEGER, &s.top, 1, 1e9, NULL, NULL,
          "of the cohort, the nearest that count in as-norm", false},
+        {"calibrate", OPTION_TEXT, &s.calibrate, 0, 0, NULL, "FILE",
+         "learn from these trials what makes scores log-likelihood ratios, and write it", false},
+        {"calibration", OPTION_TEXT, &s.calibration, 0, 0, NULL, "FILE",
+         "scores become log-likelihood ratios by what --calibrate wrote for other trials", false},
         {"audio", OPTION_TEXT, &s.audio, 0, 0, NULL, "DIR",
          "prepared audio: also measure untrained statistics on the same trials", false},
         {"scores", OPTION_TEXT, &s.scores, 0, 0, NULL, "FILE", "score file: enroll test score label", true},
@@ -348,6 +409,8 @@ int main(int argc, char **argv)
     if (!s.trials == !s.label_free)
         program_misuse(&program, "give either --trials FILE or --label-free");
 
+    if (s.calibrate && s.calibration)
+        program_misuse(&program, "--calibrate and --calibration exclude each other");
     bool normalises = strcmp(s.norm, "none") != 0;
     if (normalises == !s.cohort)
         program_misuse(&program, "--norm s-norm or as-norm and --cohort FILE belong together");
@@ -360,8 +423,9 @@ int main(int argc, char **argv)
         load_trials(&s, program.seed, &embeddings, &trials, &error) < 0)
         return program_fail(&program, &error);
     double *scores = mem_alloc((size_t)trials.n + 1, sizeof(double));
-    const char *inputs[5] = {s.embeddings}, *optional[] = {s.trials, s.cohort, s.cohort_labels};
-    for (int i = 0, n = 1; i < 3; i++)
+    const char *inputs[6] = {s.embeddings},
+               *optional[] = {s.trials, s.cohort, s.cohort_labels, s.calibration};
+    for (int i = 0, n = 1; i < 4; i++)
         if (optional[i])
             inputs[n++] = optional[i];
     if (evaluate(&s, program.seed, &embeddings, &trials, scores, &result, &error) < 0 ||

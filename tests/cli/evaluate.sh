@@ -57,6 +57,21 @@ evaluate --label-free --list flat || { fail "label-free without folders"; cat lo
 grep -q '"eer":[[:space:]]*null' eval.json || fail "an EER without trials"
 grep -q 'there are no label-free trials' log || fail "no word about missing label-free trials"
 
+# Every score right: a calibration can still be made, and says that it knows too little.
+evaluate --trials voxceleb --calibrate cal.json || { fail "--calibrate"; cat log; }
+grep -q 'Cllr = 0.* calibrated on these very trials' lines || fail "Cllr is not printed as optimistic"
+grep -q 'on the wrong side' log || fail "no word about separable scores"
+cp scores learnt
+evaluate --trials kaldi --calibration cal.json || { fail "--calibration"; cat log; }
+cmp -s scores learnt || fail "a calibration gives other scores than when it was learnt"
+grep -q 'very trials' lines && fail "another calibration is called optimistic"
+refuses 2 '--calibrate and --calibration exclude each other' --trials kaldi --calibrate a --calibration cal.json
+echo '{"scale": -1, "offset": 0}' >negative.json
+refuses 1 'negative.json is no calibration' --trials kaldi --calibration negative.json
+printf '%s\n' '0 a/1 a/2' '0 b/1 b/2' '1 a/1 b/1' '1 a/2 b/2' >upside-down
+refuses 1 'do not score higher' --trials upside-down --calibrate b.json
+[ ! -e b.json ] || fail "a failed calibration was written"
+
 evaluate --trials voxceleb --norm as-norm --cohort x.npy --top 2 || { fail "as-norm"; cat log; }
 grep -q '"norm":[[:space:]]*"as-norm"' eval.json || fail "eval.json does not name the normalisation"
 grep -q '0.984808' scores && fail "as-norm leaves cosines"
