@@ -12,6 +12,14 @@ Piece piece_of(const Corpus *corpus, int64_t utt, int half)
     return half == 1 ? (Piece){utt, 0, middle} : (Piece){utt, middle, n - middle};
 }
 
+Piece piece_of_crops(const Corpus *corpus, int64_t utt, int64_t index, int64_t count, int64_t n_samples)
+{
+    int64_t n = corpus_samples(corpus, utt), last = n - n_samples;
+    if (last <= 0)
+        return (Piece){utt, 0, n};
+    return (Piece){utt, count > 1 ? last * index / (count - 1) : last / 2, n_samples};
+}
+
 char *piece_name(const char *utt, int half)
 {
     return half == 0 ? mem_strdup(utt) : mem_printf("%s#%d", utt, half);

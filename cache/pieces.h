@@ -12,6 +12,9 @@ enum { PIECES_OF_HALVES = 2 };
 
 // half: 0 for the whole utterance, 1 or 2.
 Piece piece_of(const Corpus *corpus, int64_t utt, int half);
+// Crop number `index` of `count`, n_samples long and evenly spaced over the utterance; of a shorter utterance
+// each is the whole.
+Piece piece_of_crops(const Corpus *corpus, int64_t utt, int64_t index, int64_t count, int64_t n_samples);
 char *piece_name(const char *utt, int half); // the caller frees
 // The length of the utterance's part of a name; *half as above.
 size_t piece_parse(const char *name, int *half);

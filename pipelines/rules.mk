@@ -104,6 +104,9 @@ evaluated       := $(if $(trials),$(if $(test_audio),test-embeddings,embeddings)
 evaluate_audio  := $(WORK)/$(if $(test_audio),test,audio)
 evaluate_trials := $(if $(trials),--trials $(trials),--label-free)
 halves          := --halves 10000
+# crops = 15 in [pipeline]: scores are averaged with those of so many crops of 4 s.
+crops           := $(if $(trials),$(filter-out 0,$(patsubst crops=%,%,$(filter crops=%,$(pipeline_keys)))))
+crop_option      = $(if $(crops),--crop-embeddings $(1)/crops.tar.zst)
 
 # Normalised scores take the round's own pseudo-speakers as their cohort.
 norm   := $(filter-out norm=none,$(filter norm=%,$(call keys,evaluate)))
@@ -120,6 +123,8 @@ $(if $(test_audio),$(call extract_rule,$(1),$(WORK)/test,test-embeddings.tar.zst
 $(if $(test_audio),$(call digest_rule,$(1)/test-embeddings.tar.zst))
 $(if $(trials),,$(call extract_rule,$(1),$(evaluate_audio),halves.tar.zst,$(3),$(halves)))
 $(if $(trials),,$(call digest_rule,$(1)/halves.tar.zst))
+$(if $(crops),$(call extract_rule,$(1),$(evaluate_audio),crops.tar.zst,$(3),--crops $(crops)))
+$(if $(crops),$(call digest_rule,$(1)/crops.tar.zst))
 $(call cluster_rule,$(1),$(2),$(3))
 $(call digest_rule,$(1)/labels.tar.zst)
 $(call evaluate_rule,$(1),,$(3))
@@ -145,8 +150,8 @@ cluster_rule  = $(call stage_rule,$(1)/labels.tar.zst $(1)/clusters.json,cluster
   --embeddings $(1)/embeddings.tar.zst --out $(1)/labels.tar.zst --report $(1)/clusters.json \
   $(if $(2),--previous $(2)/labels.tar.zst) $(addprefix --truth ,$(truth)))
 evaluate_rule = $(call stage_rule,$(1)/eval.json $(1)/scores.txt,evaluate,$(3),\
-  $(call digest,$(1)/$(evaluated)) $(if $(trials),$(call made,$(trials))) $(cohort_digests),\
-  --embeddings $(1)/$(evaluated) --audio $(evaluate_audio) $(evaluate_trials) $(cohort) \
+  $(call digest,$(1)/$(evaluated)) $(if $(trials),$(call made,$(trials))) $(cohort_digests) $(if $(crops),$(call digest,$(1)/crops.tar.zst)),\
+  --embeddings $(1)/$(evaluated) --audio $(evaluate_audio) $(evaluate_trials) $(cohort) $(crop_option) \
   --scores $(1)/scores.txt --report $(1)/eval.json)
 
 folder   = $(WORK)/iter$(1)

@@ -29,6 +29,7 @@ enum { DET_POINTS = 400 };
 
 typedef struct Settings {
     const char *embeddings, *list, *trials, *scores, *report, *audio, *norm, *cohort, *cohort_labels;
+    const char *crop_embeddings;
     const char *calibrate, *calibration; // to write, to read
     bool label_free, center;
     int64_t label_free_pairs, top;
@@ -323,6 +324,35 @@ static void print_metrics(const Settings *settings, const Trials *trials, const 
         printf("EER of untrained statistics (MFCC mean and deviation) = %.3f\n", 100 * result->baseline_eer);
 }
 
+// Averages each score with the mean cosine over all pairs of the two utterances' crops, which is the product
+// of their mean unit vectors (voxceleb_trainer's and wavlm_ssl_sv's way).
+static int add_crops(const char *path, const Embeddings *embeddings, const Trials *trials, double *scores,
+                     Error *error)
+{
+    Embeddings crops;
+    if (embeddings_load(path, NULL, &crops, error) < 0)
+        return -1;
+    int status = 0;
+    float *rows = mem_alloc((size_t)embeddings->n, (size_t)crops.dim * sizeof(float));
+    for (int64_t i = 0; status == 0 && i < embeddings->n; i++) {
+        int64_t at = embeddings_find(&crops, embeddings->utts[i]);
+        if (at < 0)
+            status =
+                error_set(error, "%s has no %s; extract both from the same audio", path, embeddings->utts[i]);
+        else
+            memcpy(rows + i * crops.dim, crops.matrix + at * crops.dim, (size_t)crops.dim * sizeof(float));
+    }
+    double *of_crops = mem_alloc((size_t)trials->n, sizeof(double));
+    if (status == 0)
+        cosine_score(rows, crops.dim, trials, of_crops);
+    for (int64_t t = 0; status == 0 && t < trials->n; t++)
+        scores[t] = (scores[t] + of_crops[t]) / 2;
+    mem_free(of_crops);
+    mem_free(rows);
+    embeddings_release(&crops);
+    return status;
+}
+
 static int score(const Settings *s, Embeddings *embeddings, const Trials *trials, double *scores,
                  Error *error)
 {
@@ -339,6 +369,8 @@ static int score(const Settings *s, Embeddings *embeddings, const Trials *trials
         cosine_score(embeddings->matrix, embeddings->dim, trials, scores);
         if (s->cohort)
             normalise(s, embeddings, &cohort, trials, scores);
+        if (s->crop_embeddings)
+            status = add_crops(s->crop_embeddings, embeddings, trials, scores, error);
     }
     mem_free(mean);
     embeddings_release(&cohort);
@@ -391,6 +423,8 @@ int main(int argc, char **argv)
          "their pseudo-speakers: the cohort is each one's mean", false},
         {"top", OPTION_INTEGER, &s.top, 1, 1e9, NULL, NULL,
          "of the cohort, the nearest that count in as-norm", false},
+        {"crop-embeddings", OPTION_TEXT, &s.crop_embeddings, 0, 0, NULL, "FILE",
+         "of voxloop-extract --crops: scores are averaged with the crops' mean cosine", false},
         {"calibrate", OPTION_TEXT, &s.calibrate, 0, 0, NULL, "FILE",
          "learn from these trials what makes scores log-likelihood ratios, and write it", false},
         {"calibration", OPTION_TEXT, &s.calibration, 0, 0, NULL, "FILE",
@@ -409,6 +443,8 @@ int main(int argc, char **argv)
     if (!s.trials == !s.label_free)
         program_misuse(&program, "give either --trials FILE or --label-free");
 
+    if (s.crop_embeddings && (s.center || s.cohort))
+        program_misuse(&program, "--crop-embeddings goes without --center and --norm");
     if (s.calibrate && s.calibration)
         program_misuse(&program, "--calibrate and --calibration exclude each other");
     bool normalises = strcmp(s.norm, "none") != 0;

@@ -1,6 +1,6 @@
-// voxloop-extract: one embedding per utterance, by any model. The whole utterance is seen (or, with --halves,
-// its halves one by one), without dither or augmentation; utterances share a batch only with others of the
-// same length, so an embedding depends on nothing but its own audio.
+// voxloop-extract: one embedding per utterance, by any model. The whole utterance is seen (or its halves, or
+// crops of it, one by one), without dither or augmentation; pieces share a batch only with others of the same
+// length, so an embedding depends on nothing but its own audio.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +16,14 @@
 #include "cache/kaldi_ark.h"
 #include "cache/pieces.h"
 #include "cache/provenance.h"
+#include "score/cosine.h"
 #include "train/checkpoint.h"
 
 enum { BATCH_SECONDS = 60 };
 
 typedef struct Settings {
     const char *audio, *model, *out, *format;
-    int64_t batch, halves;
+    int64_t batch, halves, crops, crop_frames;
     double longest_seconds;
 } Settings;
 
@@ -33,10 +34,16 @@ typedef struct Extraction {
     Fbank *fbank; // NULL: the encoder takes waveforms
     Tape *tape;
     Embeddings embeddings;
-    Piece *pieces;  // [n] what each embedding is of
-    int64_t *order; // [n] the longest first: equal ones are neighbours, memory fails at once or never
+    Piece *pieces;  // [n_pieces], each_row in a row for an embedding
+    int64_t *order; // [n_pieces] the longest first: equal ones are neighbours, memory fails at once or never
+    int64_t n_pieces, each_row;
     int64_t n_cut, n_repeated;
 } Extraction;
+
+static int64_t crop_length(const Settings *s)
+{
+    return fbank_samples(s->crop_frames);
+}
 
 // Samples that are used of a piece: all, up to the cap.
 static int64_t used_samples(const Extraction *x, int64_t piece)
@@ -52,6 +59,8 @@ static int64_t input_samples(const Extraction *x, int64_t piece)
     int64_t n = used_samples(x, piece), least = x->model.encoder->min_input;
     if (x->fbank)
         least = fbank_samples(least);
+    if (x->settings->crops > 0 && least < crop_length(x->settings))
+        least = crop_length(x->settings);
     return n < least ? least : n;
 }
 
@@ -70,12 +79,26 @@ static int read_samples(const Extraction *x, int64_t piece, float *samples, Erro
     int64_t n = used_samples(x, piece), wanted = input_samples(x, piece);
     int64_t start = p->start + (p->n_samples - n) / 2; // the middle of a long one
     if (n == 0)
-        return error_set(error, "%s is empty; prepare the audio again", x->embeddings.utts[piece]);
+        return error_set(error, "%s is empty; prepare the audio again", corpus_utt(x->corpus, p->utt));
     if (corpus_read(x->corpus, p->utt, start, n, samples, error) < 0)
         return -1;
     for (int64_t i = n; i < wanted; i++)
         samples[i] = samples[i - n];
     return 0;
+}
+
+// The embedding of a piece is a row; those of crops are made unit length and averaged.
+static void take(const Extraction *x, int64_t piece, float *embedding)
+{
+    int64_t dim = x->embeddings.dim, crops = x->settings->crops;
+    float *row = x->embeddings.matrix + piece / x->each_row * dim;
+    if (crops == 0) {
+        memcpy(row, embedding, (size_t)dim * sizeof(float));
+        return;
+    }
+    rows_normalise(embedding, 1, dim);
+    for (int64_t d = 0; d < dim; d++)
+        row[d] += embedding[d] / (float)crops;
 }
 
 // Embeddings of `count` pieces of one length.
@@ -100,7 +123,7 @@ static int embed(Extraction *x, const int64_t *pieces, int64_t count, Error *err
         Tensor *in = tape_input(x->tape, x->fbank ? 3 : 2, dims, input);
         Tensor *out = encoder_forward(x->model.encoder, x->tape, in, &(ForwardMode){.training = false});
         for (int64_t b = 0; b < count; b++)
-            memcpy(x->embeddings.matrix + pieces[b] * dim, out->data + b * dim, (size_t)dim * sizeof(float));
+            take(x, pieces[b], out->data + b * dim);
     }
     mem_free(input);
     mem_free(samples);
@@ -123,8 +146,8 @@ static void log_memory(const Extraction *x, int64_t longest)
 
 static int embed_all(Extraction *x, Error *error)
 {
-    int64_t n = x->embeddings.n;
-    Progress *progress = progress_create("utt", n);
+    int64_t n = x->n_pieces;
+    Progress *progress = progress_create(x->n_pieces > corpus_count(x->corpus) ? "piece" : "utt", n);
     int status = 0;
     for (int64_t i = 0, count; status == 0 && i < n; i += count) {
         int64_t length = input_samples(x, x->order[i]), most = batch_size(x, length);
@@ -142,30 +165,45 @@ static int embed_all(Extraction *x, Error *error)
     return status;
 }
 
-// Every utterance; or the halves of at most settings->halves ones, evenly spaced over the list.
+static Piece choose_piece(const Extraction *x, int64_t utt, int64_t index)
+{
+    const Settings *s = x->settings;
+    if (s->crops > 0)
+        return piece_of_crops(x->corpus, utt, index, s->crops, crop_length(s));
+    return piece_of(x->corpus, utt, s->halves > 0 ? 1 + (int)index : 0);
+}
+
+// Every utterance, or crops of every utterance; or the halves of at most settings->halves ones, evenly spaced
+// over the list.
 static int choose_pieces(Extraction *x, Error *error)
 {
-    int64_t n_utts = corpus_count(x->corpus), most = x->settings->halves;
-    int64_t n_chosen = most > 0 && n_utts > most ? most : n_utts, each = most > 0 ? PIECES_OF_HALVES : 1;
-    int64_t n = n_chosen * each, dim = x->model.encoder->embedding_dim;
+    const Settings *s = x->settings;
+    int64_t n_utts = corpus_count(x->corpus),
+            n_chosen = s->halves > 0 && n_utts > s->halves ? s->halves : n_utts;
+    int64_t each = s->halves > 0 ? PIECES_OF_HALVES : s->crops > 0 ? s->crops : 1;
+    x->each_row = s->crops > 0 ? s->crops : 1;
+    x->n_pieces = n_chosen * each;
+    int64_t n = x->n_pieces / x->each_row, dim = x->model.encoder->embedding_dim;
     x->embeddings = (Embeddings){.n = n, .dim = dim};
     x->embeddings.matrix = mem_try_alloc((size_t)n, (size_t)dim * sizeof(float), "the embeddings", error);
     if (!x->embeddings.matrix)
         return -1;
+    memset(x->embeddings.matrix, 0, (size_t)(n * dim) * sizeof(float));
     x->embeddings.utts = mem_alloc((size_t)n, sizeof(char *));
-    x->pieces = mem_alloc((size_t)n, sizeof(Piece));
-    x->order = mem_alloc((size_t)n, sizeof(int64_t));
-    for (int64_t i = 0; i < n; i++) {
+    x->pieces = mem_alloc((size_t)x->n_pieces, sizeof(Piece));
+    x->order = mem_alloc((size_t)x->n_pieces, sizeof(int64_t));
+    for (int64_t i = 0; i < x->n_pieces; i++) {
         int64_t utt = (int64_t)((double)(i / each) * (double)n_utts / (double)n_chosen);
-        int half = most > 0 ? 1 + (int)(i % each) : 0;
-        x->pieces[i] = piece_of(x->corpus, utt, half);
-        x->embeddings.utts[i] = piece_name(corpus_utt(x->corpus, utt), half);
+        x->pieces[i] = choose_piece(x, utt, i % each);
         x->order[i] = i;
         x->n_cut += used_samples(x, i) < x->pieces[i].n_samples;
         x->n_repeated += input_samples(x, i) > x->pieces[i].n_samples;
+        if (i % x->each_row == 0)
+            x->embeddings.utts[i / x->each_row] =
+                piece_name(corpus_utt(x->corpus, utt), s->halves > 0 ? 1 + (int)(i % each) : 0);
     }
     sorted_extraction = x;
-    qsort(x->order, (size_t)n, sizeof(int64_t), compare_lengths);
+    qsort(x->order, (size_t)x->n_pieces, sizeof(int64_t), compare_lengths);
     return 0;
 }
 
@@ -214,7 +252,7 @@ static int extract(const Program *program, const Settings *s, Extraction *x, Err
         log_info("%" PRId64 " utterances longer than %g s: their middle was used", x->n_cut,
                  s->longest_seconds);
     if (x->n_repeated)
-        log_info("%" PRId64 " utterances shorter than the encoder needs were repeated", x->n_repeated);
+        log_info("%" PRId64 " pieces shorter than is needed were repeated", x->n_repeated);
     return publish(program, s, &x->embeddings, error);
 }
 
@@ -232,7 +270,7 @@ static void release(Extraction *x)
 
 int main(int argc, char **argv)
 {
-    Settings s = {.format = "shard", .batch = 16, .longest_seconds = 60};
+    Settings s = {.format = "shard", .batch = 16, .longest_seconds = 60, .crop_frames = 400};
     const Option options[] = {
         {"audio", OPTION_TEXT, &s.audio, 0, 0, NULL, "DIR", "audio as voxloop-prepare leaves it", true},
         {"model", OPTION_TEXT, &s.model, 0, 0, NULL, "FILE", "checkpoint (safetensors)", true},
@@ -244,11 +282,18 @@ int main(int argc, char **argv)
          "of a longer utterance the middle is used; 0: all of it", false},
         {"halves", OPTION_INTEGER, &s.halves, 0, 1e12, NULL, NULL,
          "instead: both halves (UTT#1, UTT#2) of at most so many utterances, for label-free trials", false},
+        {"crops", OPTION_INTEGER, &s.crops, 0, 1e6, NULL, NULL,
+         "instead: the mean of the unit-length embeddings of so many crops, evenly spaced (the recipe: 15)",
+         false},
+        {"crop-frames", OPTION_INTEGER, &s.crop_frames, 10, 100000, NULL, NULL, "their length, 10 ms each",
+         false},
         {0}};
     Program program = {.name = "extract",
                        .summary = "Computes one embedding per utterance.",
                        .usage = "[options] --audio DIR --model FILE --out FILE"};
     program_begin(&program, options, argc, argv);
+    if (s.halves > 0 && s.crops > 0)
+        program_misuse(&program, "--halves and --crops exclude each other");
     Error error = {0};
     Extraction x = {0};
     int status = extract(&program, &s, &x, &error);

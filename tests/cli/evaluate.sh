@@ -57,6 +57,11 @@ evaluate --label-free --list flat || { fail "label-free without folders"; cat lo
 grep -q '"eer":[[:space:]]*null' eval.json || fail "an EER without trials"
 grep -q 'there are no label-free trials' log || fail "no word about missing label-free trials"
 
+# Rows of length 3 taken for the crops' means: half the cosine and half of 9 times it.
+evaluate --trials voxceleb --crop-embeddings x.npy || { fail "--crop-embeddings"; cat log; }
+grep -q '^a/1 a/2 4.924039 target$' scores || { fail "scores with crops"; cat scores; }
+refuses 2 'goes without --center and --norm' --trials voxceleb --crop-embeddings x.npy --center
+
 # Every score right: a calibration can still be made, and says that it knows too little.
 evaluate --trials voxceleb --calibrate cal.json || { fail "--calibrate"; cat log; }
 grep -q 'Cllr = 0.* calibrated on these very trials' lines || fail "Cllr is not printed as optimistic"

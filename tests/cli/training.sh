@@ -64,6 +64,15 @@ cmp <(tar --zstd -xOf a.tar.zst embeddings.npy) <(tar --zstd -xOf b.tar.zst embe
 extract --model whole/pretrain.safetensors --out c.npy --format npy || fail "extract --format npy failed"
 extract --model whole/pretrain.safetensors --out c.ark --format ark && [ -s c.scp ] || fail "extract --format ark failed"
 
+# Crops longer than every utterance are all the whole of it, repeated: the mean of unit vectors is one.
+extract --model whole/pretrain.safetensors --out d.npy --format npy --crops 3 --crop-frames 1000 || fail "extract --crops failed"
+extract --model whole/pretrain.safetensors --out e.npy --format npy --crops 1 --crop-frames 1000 || fail "extract --crops 1 failed"
+perl -e 'for (@ARGV) { local $/; open my $f, "<:raw", $_ or die; push @x, [unpack "f<*", substr(<$f>, 128)] }
+    for (0 .. $#{$x[0]}) { die "value $_: $x[0][$_] $x[1][$_]" if abs($x[0][$_] - $x[1][$_]) > 1e-6; $squares += $x[0][$_] ** 2 }
+    my $rows = () = `cat utts.txt` =~ /\n/g; die "$squares for $rows rows" if abs($squares - $rows) > 1e-4' d.npy e.npy ||
+    fail "crops of whole utterances"
+expect_one_line 2 "exclude each other" extract --model whole/pretrain.safetensors --out f.npy --crops 3 --halves 3
+
 # A round may start from the one before: the classes of other labels are new, those of the same labels may stay.
 sed 's/s3$/s2/' utt2spk >fewer
 finetune --out next.safetensors --init whole/finetune.safetensors --labels fewer --steps 2 --seed 1 >/dev/null 2>log ||

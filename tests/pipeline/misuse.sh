@@ -19,6 +19,8 @@ expect 2 "No rule to make target 'train'" pipeline train WORK="$work"
 expect 0 'voxloop-cluster .* --previous .*iter0/labels' pipeline -n iter1 DATA=audio WORK="$work"
 expect 0 'voxloop-finetune .*--seed 7' pipeline -n iter2 DATA=audio SEED=7 WORK="$work"
 [ ! -e "$work/audio" ] || fail "make -n made something"
+expect 0 'extract .*crops.tar.zst --crops 15' pipeline -n iter0 PRESET=voxceleb2 DATA=audio TEST=audio TRIALS=audio
+expect 0 'evaluate .*--crop-embeddings .*iter0/crops.tar.zst' pipeline -n iter0 PRESET=voxceleb2 DATA=audio TEST=audio TRIALS=audio
 expect 0 'iterN-STAGE' pipeline help
 expect 0 'voxloop-prepare --audio audio .*small.ini' pipeline -n iter0 DATA=audio PRESET=small
 

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "cache/corpus.h"
+#include "cache/pieces.h"
 #include "cache/provenance.h"
 #include "cache/shard.h"
 #include "damage.h"
@@ -147,9 +148,40 @@ static void test_provenance(void **state)
     mem_free(artefact);
 }
 
+static void expect_piece(Piece piece, int64_t utt, int64_t start, int64_t n_samples)
+{
+    assert_int_equal(piece.utt, utt);
+    assert_int_equal(piece.start, start);
+    assert_int_equal(piece.n_samples, n_samples);
+}
+
+static void test_pieces(void **state)
+{
+    (void)state;
+    Error error = {0};
+    Corpus *corpus = open_with(TITLE ROW_0 ROW_1 ROW_2, &error);
+    assert_non_null(corpus);
+    Piece piece;
+    assert_int_equal(piece_find(corpus, "a/1.flac", &piece), 0);
+    expect_piece(piece, 0, 0, 16000);
+    assert_int_equal(piece_find(corpus, "a/2.flac#1", &piece), 0);
+    expect_piece(piece, 1, 0, 0);
+    assert_int_equal(piece_find(corpus, "a/2.flac#2", &piece), 0);
+    expect_piece(piece, 1, 0, 1);
+    assert_int_equal(piece_find(corpus, "b.wav#2", &piece), 0);
+    expect_piece(piece, 2, 300000, 300000);
+    assert_int_equal(piece_find(corpus, "b.wav#3", &piece), -1);
+    expect_piece(piece_of_crops(corpus, 0, 0, 3, 10000), 0, 0, 10000);
+    expect_piece(piece_of_crops(corpus, 0, 1, 3, 10000), 0, 3000, 10000);
+    expect_piece(piece_of_crops(corpus, 0, 2, 3, 10000), 0, 6000, 10000);
+    expect_piece(piece_of_crops(corpus, 0, 0, 1, 10000), 0, 3000, 10000);
+    expect_piece(piece_of_crops(corpus, 0, 2, 3, 20000), 0, 0, 16000);
+    corpus_close(corpus);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_read), cmocka_unit_test(test_bad_tables),
-                                       cmocka_unit_test(test_provenance)};
+                                       cmocka_unit_test(test_provenance), cmocka_unit_test(test_pieces)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
