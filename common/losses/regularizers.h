@@ -5,7 +5,7 @@
 // views, one element. Identical rows give a finite loss and gradient.
 //
 // Variance and covariance are those of VICReg (Bardes et al. 2022, equations 1 to 4), which RDINO (Chen et
-// al. 2023) adds to DINO: 3D-Speaker's recipe weighs them 0.2 * 10 and 0.2 * 1 against a DINO loss of 1.
+// al. 2023) adds to DINO; 3D-Speaker's configuration of it has coefficients of 10 and 1 and a lambda of 0.2.
 #pragma once
 #include "tensor/tape.h"
 
