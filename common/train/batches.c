@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "audio/degrade.h"
 #include "audio/fbank.h"
 #include "audio/spec_augment.h"
 #include "base/files.h"
@@ -78,6 +79,9 @@ static int make_crop(const Batches *b, int64_t step, int64_t item, int64_t utt, 
     if (options->augmenter && !group->clean &&
         augmenter_apply(options->augmenter, &noise, target, n, error) < 0)
         return error_prefix(error, "augmenting %s", corpus_utt(options->corpus, utt));
+    Rng line = rng_stream(options->seed, "degrade", (uint64_t)step, (uint64_t)item);
+    if (!group->clean && rng_uniform(&line) < options->degrade)
+        degrade(&line, target, n);
     if (!b->fbank)
         return 0;
     Rng dither = rng_stream(options->seed, "dither", (uint64_t)step, (uint64_t)item);

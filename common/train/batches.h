@@ -30,6 +30,7 @@ typedef struct BatchOptions {
     EncoderInput input;
     const Augmenter *augmenter; // NULL: none
     const Positives *positives; // where the first group's crops come from; NULL: from the same recordings
+    double degrade;             // share of crops, augmented or not
     double spec_augment;        // share of crops; filter banks only
     int64_t batch_size;
     CropGroup groups[BATCH_MAX_GROUPS];

@@ -44,6 +44,8 @@ Option *train_options(TrainSettings *s, const Option *own)
          "more epochs where they give fewer steps than this; gate and correction wait in proportion", false},
         {"batch", OPTION_INTEGER, &s->batch, 2, 65536, NULL, NULL, "utterances of a step", false},
         {"augment", OPTION_REAL, &s->augment, 0, 1, NULL, NULL, "share of crops that are augmented", false},
+        {"degrade", OPTION_REAL, &s->degrade, 0, 1, NULL, NULL,
+         "share of crops that are then clipped, cut to the telephone band or coded in 8 bits", false},
         {"spec-augment", OPTION_REAL, &s->spec_augment, 0, 1, NULL, NULL,
          "share of crops in which frames and mel bins are masked", false},
         {"noise", OPTION_TEXT, &s->noise, 0, 0, NULL, "DIR", "noise recordings (default: made ones)", false},
@@ -162,6 +164,7 @@ TrainLoop train_loop_from(const TrainSettings *s, const Program *program, const 
                                    .sampler = sampler,
                                    .seed = (uint64_t)program->seed,
                                    .augmenter = augmenter,
+                                   .degrade = s->degrade,
                                    .spec_augment = s->spec_augment,
                                    .batch_size = s->batch,
                                    .n_loaders = (int)s->loaders}};

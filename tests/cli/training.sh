@@ -20,11 +20,11 @@ small=channels=16,embed_dim=8,pre_pool_channels=16,astp_bottleneck_dim=4,se_bott
 
 pretrain() {
     "$bin/voxloop-pretrain" --audio audio --architecture $small --steps 40 --batch 4 --long-frames 60 --short-frames 40 \
-        --prototypes 32 --hidden 16 --bottleneck 8 --log-every 10 --checkpoint-every 1 --threads 2 "$@"
+        --prototypes 32 --hidden 16 --bottleneck 8 --degrade 0.5 --spec-augment 0.5 --log-every 10 --checkpoint-every 1 --threads 2 "$@"
 }
 finetune() {
     "$bin/voxloop-finetune" --audio audio --labels utt2spk --architecture $small --steps 40 --batch 4 --frames 60 \
-        --gate-epoch 3 --correct-epoch 6 --log-every 10 --checkpoint-every 1 --threads 2 "$@"
+        --gate-epoch 3 --correct-epoch 6 --degrade 0.5 --spec-augment 0.5 --log-every 10 --checkpoint-every 1 --threads 2 "$@"
 }
 extract() { "$bin/voxloop-extract" --quiet --audio audio "$@"; }
 

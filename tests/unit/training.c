@@ -114,6 +114,44 @@ static void test_batches_depend_on_step_alone(void **state)
     mem_free(masked);
 }
 
+// The inputs of step 0, group after group: crops, then the same stretches clean.
+static float *crops_and_clean(double degraded, double masked, size_t n)
+{
+    Sampler *sampler = sampler_create_plain(N_UTTS, BATCH, SEED);
+    BatchOptions options = batch_options(sampler, 1);
+    options.degrade = degraded;
+    options.spec_augment = masked;
+    options.groups[0] = (CropGroup){2, 40, false};
+    options.groups[1] = (CropGroup){2, 40, true};
+    Batches *batches = batches_create(&options);
+    const Batch *batch;
+    assert_int_equal(batches_next(batches, &batch, NULL), 1);
+    float *copy = mem_alloc(2 * n, sizeof(float));
+    memcpy(copy, batch->inputs[0], n * sizeof(float));
+    memcpy(copy + n, batch->inputs[1], n * sizeof(float));
+    batches_destroy(batches);
+    sampler_destroy(sampler);
+    return copy;
+}
+
+static void test_degraded_crops(void **state)
+{
+    (void)state;
+    const size_t row = 40 * BATCH_FEATURES, n = 2 * BATCH * row;
+    float *plain = crops_and_clean(0, 0, n), *changed = crops_and_clean(1, 0, n),
+          *again = crops_and_clean(1, 0, n), *both = crops_and_clean(1, 1, n);
+    assert_memory_equal(plain, plain + n, n * sizeof(float));
+    assert_memory_equal(plain + n, changed + n, n * sizeof(float)); // clean crops stay clean
+    assert_memory_equal(plain + n, both + n, n * sizeof(float));
+    assert_memory_equal(changed, again, n * sizeof(float));
+    for (size_t i = 0; i < n; i += row)
+        assert_memory_not_equal(plain + i, changed + i, row * sizeof(float));
+    mem_free(plain);
+    mem_free(changed);
+    mem_free(again);
+    mem_free(both);
+}
+
 // The first utterance has 6000 samples; a crop of 9840 repeats it from its start.
 static void test_short_utterances_repeat(void **state)
 {
@@ -470,6 +508,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batches_depend_on_step_alone),
+        cmocka_unit_test(test_degraded_crops),
         cmocka_unit_test(test_short_utterances_repeat),
         cmocka_unit_test(test_resume_is_exact),
         cmocka_unit_test(test_resume_with_positives),
