@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "base/rng.h"
+#include "gradcheck.h"
 #include "train/sampler.h"
 
 static void test_plain_covers_everybody(void **state)
@@ -84,6 +86,108 @@ static void test_classes_apart(void **state)
     sampler_destroy(sampler);
 }
 
+// A labelling as clustering leaves them: classes of 1 to 20 utterances, every tenth utterance without one.
+typedef struct Labelling {
+    int64_t n_classes, most, batch_size, n;
+    int64_t labels[1600], sizes[40]; // [n], [n_classes]
+} Labelling;
+
+static Labelling draw_labelling(uint64_t draw)
+{
+    Rng rng = rng_stream(test_seed(), "labelling", draw, 0);
+    Labelling l = {.n_classes = 2 + (int64_t)rng_below(&rng, 39),
+                   .most = 1 + (int64_t)rng_below(&rng, 12),
+                   .batch_size = 2 + (int64_t)rng_below(&rng, 30)};
+    for (int64_t c = 0; c < l.n_classes; c++) {
+        l.sizes[c] = 1 + (int64_t)rng_below(&rng, 20);
+        for (int64_t i = 0; i < l.sizes[c]; i++) {
+            l.labels[l.n++] = c;
+            if (rng_below(&rng, 10) == 0)
+                l.labels[l.n++] = -1;
+        }
+    }
+    rng_shuffle(&rng, l.labels, l.n);
+    return l;
+}
+
+static int64_t share_of(const Labelling *l, int64_t c)
+{
+    return l->sizes[c] < l->most ? l->sizes[c] : l->most;
+}
+
+// One epoch's utterances in their order; those behind n_epoch only fill up its last batch.
+static void check_epoch(const Labelling *l, const int64_t *utts, int64_t n_epoch, int64_t n_filled)
+{
+    int64_t seen[1600] = {0}, left[40], last_batch[40];
+    for (int64_t c = 0; c < l->n_classes; c++) {
+        left[c] = share_of(l, c);
+        last_batch[c] = -1;
+    }
+    for (int64_t i = 0; i < n_epoch; i++) {
+        int64_t c = l->labels[utts[i]], batch = i / l->batch_size;
+        assert_true(c >= 0);
+        assert_int_equal(seen[utts[i]]++, 0);
+        if (last_batch[c] == batch) // then no class is left that the batch lacks
+            for (int64_t other = 0; other < l->n_classes; other++)
+                assert_true(left[other] == 0 || last_batch[other] == batch);
+        last_batch[c] = batch;
+        left[c]--;
+    }
+    for (int64_t c = 0; c < l->n_classes; c++)
+        assert_int_equal(left[c], 0);
+    for (int64_t i = n_epoch; i < n_filled; i++)
+        assert_int_equal(seen[utts[i]], 1);
+}
+
+static void test_any_labelling(void **state)
+{
+    (void)state;
+    enum { EPOCHS = 3 };
+    for (uint64_t draw = 0; draw < 50; draw++) {
+        Labelling l = draw_labelling(draw);
+        int64_t n_epoch = 0;
+        for (int64_t c = 0; c < l.n_classes; c++)
+            n_epoch += share_of(&l, c);
+        int64_t n_steps = (n_epoch + l.batch_size - 1) / l.batch_size, n_filled = n_steps * l.batch_size;
+        int64_t utts[1000], again[1000], other[1000];
+        Sampler *sampler = sampler_create_balanced(l.labels, l.n, l.n_classes, l.most, l.batch_size, draw);
+        Sampler *same = sampler_create_balanced(l.labels, l.n, l.n_classes, l.most, l.batch_size, draw);
+        assert_true(sampler_steps_per_epoch(sampler) == (double)n_steps);
+        for (int64_t epoch = 0; epoch < EPOCHS; epoch++) {
+            for (int64_t k = 0; k < n_steps; k++) {
+                sampler_pick(sampler, epoch * n_steps + k, utts + k * l.batch_size);
+                sampler_pick(same, epoch * n_steps + k, again + k * l.batch_size);
+            }
+            check_epoch(&l, utts, n_epoch, n_filled);
+            assert_memory_equal(utts, again, (size_t)n_filled * sizeof *utts);
+            if (epoch > 0 && n_epoch > 20) // one order in 20! is another's
+                assert_memory_not_equal(utts, other, (size_t)n_filled * sizeof *utts);
+            memcpy(other, utts, sizeof utts);
+        }
+        sampler_destroy(sampler);
+        sampler_destroy(same);
+    }
+}
+
+// What an epoch leaves out of a large class comes in another.
+static void test_large_classes_take_turns(void **state)
+{
+    (void)state;
+    enum { EACH = 30, TAKEN = 5, EPOCHS = 120 }; // an utterance misses all of them once in (6/5)^120 = 3e9
+    int64_t labels[2 * EACH], seen[2 * EACH] = {0}, utts[2 * TAKEN];
+    for (int i = 0; i < 2 * EACH; i++)
+        labels[i] = i / EACH;
+    Sampler *sampler = sampler_create_balanced(labels, 2 * EACH, 2, TAKEN, 2 * TAKEN, test_seed());
+    for (int64_t epoch = 0; epoch < EPOCHS; epoch++) {
+        sampler_pick(sampler, epoch, utts);
+        for (int b = 0; b < 2 * TAKEN; b++)
+            seen[utts[b]]++;
+    }
+    for (int i = 0; i < 2 * EACH; i++)
+        assert_true(seen[i] > 0);
+    sampler_destroy(sampler);
+}
+
 static void test_any_start(void **state)
 {
     (void)state;
@@ -108,6 +212,8 @@ int main(void)
         cmocka_unit_test(test_batch_larger_than_corpus),
         cmocka_unit_test(test_balanced_epoch),
         cmocka_unit_test(test_classes_apart),
+        cmocka_unit_test(test_any_labelling),
+        cmocka_unit_test(test_large_classes_take_turns),
         cmocka_unit_test(test_any_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
