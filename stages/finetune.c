@@ -20,7 +20,7 @@ typedef struct Settings {
     const char *labels, *init, *schedule, *freeze;
     int64_t frames, most_per_speaker, gate_epoch, correct_epoch, plan_classes;
     double margin, margin_start, margin_ramp, scale, pull, decay, encoder_rate, confidence;
-    bool easy_margin, nesterov, keep_classes;
+    bool easy_margin, nesterov, keep_classes, speed;
 } Settings;
 
 typedef struct Finetuning {
@@ -28,7 +28,7 @@ typedef struct Finetuning {
     Augmenter *augmenter;
     Sampler *sampler;
     cJSON *architecture;
-    int64_t *labels; // [n_utts] of the corpus, -1: none
+    int64_t *labels; // [n_utts], -1: none; of the corpus, with --speed BATCH_SPEEDS times (train/batches.h)
     int64_t n_utts, n_classes;
     ClassifierTrainer *trainer;
 } Finetuning;
@@ -78,6 +78,18 @@ static int assign_labels(const char *path, Finetuning *f, Error *error)
              "the audio lacks",
              (long long)n_labelled, (long long)n, (long long)f->n_classes, (long long)n_strangers);
     return 0;
+}
+
+// A pseudo-speaker at another speed is one more.
+static void add_speeds(Finetuning *f)
+{
+    int64_t n = f->n_utts, n_classes = f->n_classes;
+    f->labels = mem_grow(f->labels, (size_t)(BATCH_SPEEDS * n), sizeof(int64_t));
+    for (int64_t i = n; i < BATCH_SPEEDS * n; i++)
+        f->labels[i] = f->labels[i % n] < 0 ? -1 : f->labels[i % n] + i / n * n_classes;
+    f->n_utts *= BATCH_SPEEDS;
+    f->n_classes *= BATCH_SPEEDS;
+    log_info("at %d speeds: %lld classes", BATCH_SPEEDS, (long long)f->n_classes);
 }
 
 // --- training
@@ -133,6 +145,10 @@ static int prepare_training(const Settings *s, int64_t seed, Finetuning *f, Erro
     if (s->correct_epoch > 0 && (s->gate_epoch == 0 || s->gate_epoch > s->correct_epoch))
         return error_set(error, "--correct-epoch %lld needs a --gate-epoch from 1 to %lld",
                          (long long)s->correct_epoch, (long long)s->correct_epoch);
+    if (s->correct_epoch > 0 && s->speed)
+        return error_set(error, "--correct-epoch would mix up the speeds of --speed; leave one of them out");
+    if (s->speed)
+        add_speeds(f);
     f->sampler = sampler_create_balanced(f->labels, f->n_utts, f->n_classes, s->most_per_speaker,
                                          s->train.batch, (uint64_t)seed);
     // Weights bring their architecture with them.
@@ -261,6 +277,9 @@ int main(int argc, char **argv)
         {"frames", OPTION_INTEGER, &s.frames, 10, 100000, NULL, NULL, "length of a crop, 10 ms each", false},
         {"most-per-speaker", OPTION_INTEGER, &s.most_per_speaker, 1, 1e9, NULL, NULL,
          "utterances of one pseudo-speaker in an epoch", false},
+        {"speed", OPTION_FLAG, &s.speed, 0, 0, NULL, NULL,
+         "each pseudo-speaker at 0.9 and 1.1 times the speed is one more; an epoch has three times the steps",
+         false},
         {"plan-classes", OPTION_INTEGER, &s.plan_classes, 2, 1e9, NULL, NULL, "pseudo-speakers, with --plan",
          false},
         {"Loss", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},

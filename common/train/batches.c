@@ -1,11 +1,13 @@
 #include "train/batches.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "audio/degrade.h"
 #include "audio/fbank.h"
 #include "audio/spec_augment.h"
+#include "audio/speed.h"
 #include "base/files.h"
 #include "base/memory.h"
 
@@ -39,6 +41,11 @@ int64_t crop_samples(const CropGroup *group)
     return fbank_samples(group->n_frames);
 }
 
+int64_t batch_recording(const Corpus *corpus, int64_t utt)
+{
+    return utt % corpus_count(corpus);
+}
+
 // --- one crop
 
 // n samples from a random place of the utterance, the whole of a short one again and again.
@@ -58,6 +65,24 @@ static int read_crop(const Corpus *corpus, int64_t utt, Rng *rng, float *samples
     return 0;
 }
 
+// The same with speeds: see batches.h.
+static int read_crop_at_speed(const Corpus *corpus, int64_t utt, Rng *rng, float *samples, int64_t n,
+                              Error *error)
+{
+    static const double SPEEDS[BATCH_SPEEDS] = {1, 0.9, 1.1};
+    double speed = SPEEDS[utt / corpus_count(corpus)];
+    utt = batch_recording(corpus, utt);
+    if (speed == 1)
+        return read_crop(corpus, utt, rng, samples, n, error);
+    int64_t n_read = llround((double)n * speed);
+    float *stretch = mem_alloc((size_t)n_read, sizeof(float));
+    int status = read_crop(corpus, utt, rng, stretch, n_read, error);
+    if (status == 0 && (status = speed_change(stretch, n_read, samples, n, error)) < 0)
+        error_prefix(error, "%s", corpus_utt(corpus, utt));
+    mem_free(stretch);
+    return status;
+}
+
 int corpus_babble(void *context, Rng *rng, float *samples, int64_t n, Error *error)
 {
     const Corpus *corpus = context;
@@ -73,12 +98,13 @@ static int make_crop(const Batches *b, int64_t step, int64_t item, int64_t utt, 
     int64_t n_frames = group->n_frames, n = fbank_samples(n_frames);
     float *target = b->fbank ? samples : input;
     Rng place = rng_stream(options->seed, "crop", (uint64_t)step, (uint64_t)item);
-    if (read_crop(options->corpus, utt, &place, target, n, error) < 0)
+    if (read_crop_at_speed(options->corpus, utt, &place, target, n, error) < 0)
         return -1;
     Rng noise = rng_stream(options->seed, "augment", (uint64_t)step, (uint64_t)item);
     if (options->augmenter && !group->clean &&
         augmenter_apply(options->augmenter, &noise, target, n, error) < 0)
-        return error_prefix(error, "augmenting %s", corpus_utt(options->corpus, utt));
+        return error_prefix(error, "augmenting %s",
+                            corpus_utt(options->corpus, batch_recording(options->corpus, utt)));
     Rng line = rng_stream(options->seed, "degrade", (uint64_t)step, (uint64_t)item);
     if (!group->clean && rng_uniform(&line) < options->degrade)
         degrade(&line, target, n);

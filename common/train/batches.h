@@ -8,6 +8,9 @@
 // Everything random comes from streams (seed, consumer, step, item), so a batch depends on its step alone,
 // not on threads or timing. An utterance shorter than the crop is repeated from its start. Filter banks get
 // dither and lose their crop's mean; waveforms are as read (after augmentation).
+//
+// Numbers beyond the corpus's n are its recordings at other speeds: n + i is recording i at 0.9 times its
+// speed, 2n + i at 1.1 times.
 #pragma once
 #include "audio/augment.h"
 #include "base/error.h"
@@ -16,7 +19,7 @@
 #include "train/positives.h"
 #include "train/sampler.h"
 
-enum { BATCH_MAX_GROUPS = 2, BATCH_FEATURES = 80 };
+enum { BATCH_MAX_GROUPS = 2, BATCH_FEATURES = 80, BATCH_SPEEDS = 3 };
 
 typedef struct CropGroup { // crops of one length; n_views of each utterance
     int64_t n_views, n_frames;
@@ -25,7 +28,7 @@ typedef struct CropGroup { // crops of one length; n_views of each utterance
 
 typedef struct BatchOptions {
     const Corpus *corpus;
-    Sampler *sampler; // over the corpus's indices; used under a lock
+    Sampler *sampler; // over the corpus's indices, or BATCH_SPEEDS times as many; used under a lock
     uint64_t seed;
     EncoderInput input;
     const Augmenter *augmenter; // NULL: none
@@ -41,7 +44,7 @@ typedef struct BatchOptions {
 
 typedef struct Batch {
     int64_t step;
-    int64_t *utts;      // [batch_size] indices into the corpus
+    int64_t *utts;      // [batch_size] the sampler's numbers
     int64_t *positives; // [batch_size] those of the first group's crops
     // Group g, view-major: [n_views * batch_size, n_frames, BATCH_FEATURES], or waveforms
     // [n_views * batch_size, samples of n_frames].
@@ -57,6 +60,8 @@ int batches_next(Batches *batches, const Batch **batch, Error *error);
 double batches_waited_seconds(const Batches *batches); // in batches_next(), so far
 // Samples of one crop of the group; for waveform encoders the length of an input row.
 int64_t crop_samples(const CropGroup *group);
+
+int64_t batch_recording(const Corpus *corpus, int64_t utt); // index into the corpus of the sampler's number
 
 // A source of babble: stretches of other utterances of the corpus (context: const Corpus *).
 int corpus_babble(void *corpus, Rng *rng, float *samples, int64_t n, Error *error);

@@ -119,7 +119,7 @@ static int refuse_non_finite(const TrainLoop *loop, const Batch *batch, const St
     for (int64_t b = 0; b < shown; b++) {
         size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%s", b ? ", " : "",
-                 corpus_utt(loop->batches.corpus, batch->utts[b]));
+                 corpus_utt(loop->batches.corpus, batch_recording(loop->batches.corpus, batch->utts[b])));
     }
     return error_set(error,
                      "step %" PRId64 ": loss %g, gradient norm %g; lower the learning rate, or look at "

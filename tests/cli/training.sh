@@ -26,6 +26,7 @@ finetune() {
     "$bin/voxloop-finetune" --audio audio --labels utt2spk --architecture $small --steps 40 --batch 4 --frames 60 \
         --gate-epoch 3 --correct-epoch 6 --degrade 0.5 --spec-augment 0.5 --log-every 10 --checkpoint-every 1 --threads 2 "$@"
 }
+at_speeds() { finetune --speed --correct-epoch 0 "$@"; }
 extract() { "$bin/voxloop-extract" --quiet --audio audio "$@"; }
 
 # interrupted SIGNAL STAGE: starts STAGE with --out broken/STAGE.safetensors, signals it after its first checkpoint.
@@ -82,6 +83,16 @@ finetune --out next.safetensors --init whole/finetune.safetensors --keep-classes
     { cat log >&2; fail "no start with the classes of the same labels"; }
 expect_one_line 1 'another shape .classifier.weight' finetune --quiet --out bad.safetensors --init whole/finetune.safetensors --keep-classes --labels fewer
 
+# Three speeds are three times the classes; resumed, kept and refused like any.
+at_speeds --out whole/at_speeds.safetensors >/dev/null 2>log || { cat log >&2; fail "--speed failed"; }
+grep -q "at 3 speeds: 12 classes" log || fail "--speed: $(cat log)"
+interrupted KILL at_speeds
+at_speeds --out broken/at_speeds.safetensors >/dev/null 2>log || { cat log >&2; fail "--speed did not go on"; }
+cmp whole/at_speeds.safetensors broken/at_speeds.safetensors || fail "--speed after SIGKILL gave other bytes"
+at_speeds --out next.safetensors --init whole/at_speeds.safetensors --keep-classes --steps 2 --seed 1 >/dev/null 2>log ||
+    { cat log >&2; fail "no start with the classes of three speeds"; }
+expect_one_line 1 'another shape .classifier.weight' finetune --quiet --out bad.safetensors --init whole/at_speeds.safetensors --keep-classes
+
 # Bad input: one line says so, and nothing is written.
 refuses() {
     expect "$@"
@@ -94,6 +105,7 @@ refuses 1 "unknown|not known" pretrain $out --architecture chanels=16
 refuses 2 "batch" pretrain $out --batch 1
 refuses 1 "--short-crops must be 1 or more" pretrain $out --ssps-epoch 1 --short-crops 0
 refuses 1 "correct-epoch 2 needs a --gate-epoch" finetune $out --correct-epoch 2
+refuses 1 "correct-epoch would mix up the speeds" finetune $out --speed
 refuses 1 "spec-augment masks filter banks" finetune $out --encoder wavlm --spec-augment 0.5 \
     --architecture encoder_layers=1,encoder_embed_dim=32,encoder_ffn_embed_dim=32,encoder_attention_heads=2
 refuses 1 "cannot open missing|missing" finetune $out --labels missing

@@ -18,6 +18,7 @@
 #include "audio/degrade.h"
 #include "audio/room.h"
 #include "audio/spec_augment.h"
+#include "audio/speed.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "gradcheck.h"
@@ -438,6 +439,26 @@ static void test_degrade(void **state)
         assert_true(fabsf(silence[t]) < 1e-3f); // the smallest step of mu-law
 }
 
+// A tone is transposed by the speed and keeps its level; what would be above half the rate is taken away.
+static void test_speed(void **state)
+{
+    (void)state;
+    const double speeds[] = {0.9, 1.1};
+    float in[2 * N], out[N];
+    for (int k = 0; k < 2; k++) {
+        int64_t n_in = llround(N * speeds[k]);
+        for (int i = 0; i < n_in; i++)
+            in[i] = 0.3f * (float)sin(2 * M_PI * 1000 * i / 16000);
+        assert_int_equal(speed_change(in, n_in, out, N, NULL), 0);
+        for (int t = 200; t < N - 200; t++) // the resampler's filter reaches over the ends
+            assert_true(fabs(out[t] - 0.3 * sin(2 * M_PI * 1000 * speeds[k] * t / 16000)) < 1e-3);
+    }
+    for (int i = 0; i < N * 11 / 10; i++)
+        in[i] = 0.3f * (float)sin(2 * M_PI * 7700 * i / 16000); // 8470 Hz at 1.1
+    assert_int_equal(speed_change(in, N * 11 / 10, out, N, NULL), 0);
+    assert_true(root_mean_square(out + 400, N - 800) < 1e-3);
+}
+
 int main(void)
 {
     seed = test_seed();
@@ -447,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_clipping),
         cmocka_unit_test(test_mu_law),
         cmocka_unit_test(test_degrade),
+        cmocka_unit_test(test_speed),
         cmocka_unit_test(test_probability_zero_changes_nothing),
         cmocka_unit_test(test_same_stream_same_result_and_sane_levels),
         cmocka_unit_test(test_convolution),

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "audio/speed.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "damage.h"
@@ -175,6 +176,43 @@ static void test_short_utterances_repeat(void **state)
         assert_true(batch->inputs[0][i] == whole[i % (TINY_CORPUS_SAMPLES / 2)]);
     batches_destroy(batches); // with steps left: the loader is stopped
     sampler_destroy(sampler);
+}
+
+// Numbers beyond the corpus are its recordings at other speeds, as resampled by hand.
+static void test_speeds(void **state)
+{
+    (void)state;
+    enum { FRAMES = 40, CROP = 39 * 160 + 400, WHOLE = TINY_CORPUS_SAMPLES / 2, FAST = 7304 };
+    for (int64_t k = 0; k < BATCH_SPEEDS; k++) {
+        int64_t labels[BATCH_SPEEDS * N_UTTS];
+        for (int64_t i = 0; i < BATCH_SPEEDS * N_UTTS; i++)
+            labels[i] = i == k * N_UTTS ? 0 : -1;
+        Sampler *sampler = sampler_create_balanced(labels, BATCH_SPEEDS * N_UTTS, 1, 1, 1, SEED);
+        BatchOptions options = batch_options(sampler, 1);
+        options.input = ENCODER_WAVEFORM;
+        options.batch_size = 1;
+        options.groups[0] = (CropGroup){1, FRAMES, false};
+        options.n_groups = 1;
+        Batches *batches = batches_create(&options);
+        const Batch *batch;
+        assert_int_equal(batches_next(batches, &batch, NULL), 1);
+        assert_int_equal(batch_recording(corpus, batch->utts[0]), 0);
+        const int64_t n_read = (int64_t[]){CROP, 5976, FAST}[k];
+        float read[FAST], expected[CROP];
+        Rng place = rng_stream(SEED, "crop", 0, 0);
+        int64_t start = n_read < WHOLE ? (int64_t)rng_below(&place, (uint64_t)(WHOLE - n_read + 1)) : 0;
+        int64_t n_there = n_read < WHOLE ? n_read : WHOLE;
+        assert_int_equal(corpus_read(corpus, 0, start, n_there, read, NULL), 0);
+        for (int64_t i = n_there; i < n_read; i++)
+            read[i] = read[i - n_there];
+        if (k == 0)
+            memcpy(expected, read, sizeof expected);
+        else
+            assert_int_equal(speed_change(read, n_read, expected, CROP, NULL), 0);
+        assert_memory_equal(batch->inputs[0], expected, sizeof expected);
+        batches_destroy(batches);
+        sampler_destroy(sampler);
+    }
 }
 
 // --- whole runs
@@ -510,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_batches_depend_on_step_alone),
         cmocka_unit_test(test_degraded_crops),
         cmocka_unit_test(test_short_utterances_repeat),
+        cmocka_unit_test(test_speeds),
         cmocka_unit_test(test_resume_is_exact),
         cmocka_unit_test(test_resume_with_positives),
         cmocka_unit_test(test_other_recipe_starts_afresh),
