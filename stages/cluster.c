@@ -21,12 +21,12 @@
 #include "report/cluster_summary.h"
 #include "score/cosine.h"
 
-// Below this many utterances agglomeration starts from the utterances themselves; above, from one centroid
-// per seven and at most 50 000, as the recipe has it for VoxCeleb2.
 // With hardly more rows than directions whitening puts every row equally far from every other one: one
 // direction for six utterances at most.
 enum { UTTS_PER_DIRECTION = 6, FEWEST_DIRECTIONS = 4 };
-enum { SMALL_CORPUS = 20000, UTTS_PER_CENTROID = 7, MOST_CENTROIDS = 50000, SILHOUETTE_ROWS = 20000 };
+// Up to this many utterances are agglomerated themselves; of more, this many k-means centroids, the recipe's
+// number for VoxCeleb2. (Fewer centroids than that would merge speakers before agglomeration sees them.)
+enum { MOST_POINTS = 50000, SILHOUETTE_ROWS = 20000 };
 enum { PLAN_DIM = 256 }; // of the embeddings that --plan counts with
 
 typedef struct Settings {
@@ -94,12 +94,8 @@ static int prepare_rows(const Settings *settings, Embeddings *e, Error *error)
 
 static int64_t centroid_count(const Settings *settings, int64_t n)
 {
-    if (settings->centroids > 0)
-        return settings->centroids < n ? settings->centroids : n;
-    if (n < SMALL_CORPUS)
-        return n;
-    int64_t count = n / UTTS_PER_CENTROID;
-    return count < MOST_CENTROIDS ? count : MOST_CENTROIDS;
+    int64_t most = settings->centroids > 0 ? settings->centroids : MOST_POINTS;
+    return n < most ? n : most;
 }
 
 // Drops empty centroids and renumbers, so that every point stands for somebody.
@@ -444,7 +440,7 @@ int main(int argc, char **argv)
         {"linkage", OPTION_CHOICE, &s.linkage, 0, 0, "ward|average", NULL, "ward, or average cosine distance",
          false},
         {"centroids", OPTION_INTEGER, &s.centroids, 0, 1e9, NULL, NULL,
-         "k-means centroids to agglomerate; 0: by corpus size", false},
+         "k-means centroids to agglomerate; 0: 50 000, or every utterance where there are fewer", false},
         {"iterations", OPTION_INTEGER, &s.iterations, 1, 10000, NULL, NULL, "k-means iterations", false},
         {"redo", OPTION_INTEGER, &s.redo, 1, 100, NULL, NULL, "k-means starts; the best is kept", false},
         {"weighted", OPTION_FLAG, &s.weighted, 0, 0, NULL, NULL, "centroids count as many as they stand for",

@@ -10,6 +10,7 @@
 
 enum { GRID = 24, MOST_ROWS = 64 };
 static const double FINE_STEP = 1.02;
+static const double FIRST_PEAK = 0.85, DIP = 0.98; // see choose_clusters.h
 
 typedef struct Sweeper {
     const Dendrogram *dendrogram;
@@ -76,13 +77,28 @@ static int try_count(Sweeper *s, int64_t n_clusters, Error *error)
     return 0;
 }
 
-static int64_t best_row(const Sweep *sweep)
+static int64_t highest_row(const Sweep *sweep)
 {
     int64_t best = 0;
     for (int64_t i = 1; i < sweep->n_rows; i++)
         if (sweep->rows[i].silhouette > sweep->rows[best].silhouette)
             best = i;
     return best;
+}
+
+// The highest row of the sorted sweep, or a peak before it that comes near and has a dip behind it.
+static int64_t best_row(const Sweep *sweep)
+{
+    int64_t highest = highest_row(sweep), peak = 0;
+    double most = sweep->rows[highest].silhouette;
+    for (int64_t i = 1; i < highest; i++) {
+        double here = sweep->rows[i].silhouette, there = sweep->rows[peak].silhouette;
+        if (here > there)
+            peak = i;
+        else if (there >= FIRST_PEAK * most && here < DIP * there)
+            return peak;
+    }
+    return highest;
 }
 
 // Tries the geometric middles on both sides of the best until its neighbours are FINE_STEP away.
@@ -119,12 +135,16 @@ static void conclude(Sweep *sweep)
         low--;
     while (high + 1 < sweep->n_rows && sweep->rows[high + 1].silhouette >= 0.99 * row->silhouette)
         high++;
-    snprintf(sweep->reason, sizeof sweep->reason,
-             "%lld clusters have the largest silhouette (%.4f, cosine distance) of %lld counts tried; %lld "
-             "to %lld are "
-             "within 1 %% of it",
-             (long long)row->n_clusters, row->silhouette, (long long)sweep->n_rows,
-             (long long)sweep->rows[low].n_clusters, (long long)sweep->rows[high].n_clusters);
+    const SweepRow *highest = &sweep->rows[highest_row(sweep)];
+    int written = snprintf(sweep->reason, sizeof sweep->reason,
+                           "%lld clusters have the best silhouette (%.4f, cosine distance) of %lld counts "
+                           "tried; %lld to %lld are within 1 %% of it",
+                           (long long)row->n_clusters, row->silhouette, (long long)sweep->n_rows,
+                           (long long)sweep->rows[low].n_clusters, (long long)sweep->rows[high].n_clusters);
+    if (highest != row)
+        snprintf(sweep->reason + written, sizeof sweep->reason - (size_t)written,
+                 "; a second peak at %lld (%.4f, median size %lld) counts as pairs of nearest neighbours",
+                 (long long)highest->n_clusters, highest->silhouette, (long long)highest->median);
 }
 
 static int sweep_grid(Sweeper *s, Error *error)

@@ -9,6 +9,7 @@
 
 enum { N_BINS = 50 };
 static const float SMALLEST_LOSS = 1e-8f; // a loss of 0 has no logarithm
+static const double LEAST_CLEAN = 0.5;    // a gate that fewer pass would starve the training, more each epoch
 
 static void forget(Gate *gate)
 {
@@ -54,14 +55,20 @@ static void find_threshold(Gate *gate, int64_t epoch)
     LossMixture mixture;
     double threshold;
     Error error = {0};
-    if (loss_mixture_fit(seen, n, &mixture, &error) == 0 &&
-        loss_mixture_crossing(&mixture, &threshold, &error) == 0) {
+    if (loss_mixture_fit(seen, n, &mixture, &error) != 0 ||
+        loss_mixture_crossing(&mixture, &threshold, &error) != 0) {
+        log_warn("epoch %lld: %s; the gate stays %s", (long long)epoch, error.text,
+                 isinf(gate->threshold) ? "open" : "where it was");
+    } else if (mixture.weight[0] < LEAST_CLEAN) {
+        gate->threshold = INFINITY;
+        log_warn("epoch %lld: only %.0f %% of %lld losses lie below a gate at %.3f: too few labels are "
+                 "learnt yet; "
+                 "the gate stays open",
+                 (long long)epoch, 100 * mixture.weight[0], (long long)n, threshold);
+    } else {
         gate->threshold = (float)threshold;
         log_info("epoch %lld: gate at log loss %.3f, %.0f %% of %lld losses lie below", (long long)epoch,
                  threshold, 100 * mixture.weight[0], (long long)n);
-    } else {
-        log_warn("epoch %lld: %s; the gate stays %s", (long long)epoch, error.text,
-                 isinf(gate->threshold) ? "open" : "where it was");
     }
     mem_free(seen);
 }

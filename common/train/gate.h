@@ -23,7 +23,8 @@ typedef struct Gate {
 void gate_init(Gate *gate, const GateOptions *options);
 void gate_release(Gate *gate);
 // Before each step. At an epoch's beginning the threshold is found anew; where the losses show no two modes,
-// the last one stays and a warning says so.
+// the last one stays, and where the lower mode holds less than half of them the gate is open: most labels are
+// not learnt yet. A warning says so.
 void gate_begin_step(Gate *gate, int64_t step);
 bool gate_corrects(const Gate *gate, int64_t step);
 // NULL: every sample counts. clean: see LossGate; *loss_gate holds what the result points to.

@@ -62,7 +62,7 @@ static void chooses_the_number_of_speakers(void **state)
 {
     (void)state;
     uint64_t seed = fresh_seed();
-    const int64_t counts[] = {10, 40, 200};
+    const int64_t counts[] = {10, 40, 200, 1000};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         for (int linkage = 0; linkage < 2; linkage++) {
             Mixture m = mixture_create(seed, counts[i], 0.7);
