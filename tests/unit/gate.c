@@ -13,8 +13,8 @@
 
 enum { N = 1000 };
 
-// An epoch of one step: `n_low` log losses around -3, the others around 1, both with deviation 0.5.
-static void run_epoch(Gate *gate, int64_t epoch, int n_low)
+// An epoch of one step: `n_low` log losses around -3, the others around 1.
+static void run_epoch(Gate *gate, int64_t epoch, int n_low, double deviation)
 {
     int64_t utts[N];
     float losses[N];
@@ -22,7 +22,7 @@ static void run_epoch(Gate *gate, int64_t epoch, int n_low)
     gate_begin_step(gate, epoch - 1);
     for (int i = 0; i < N; i++) {
         utts[i] = i;
-        losses[i] = (float)exp((i < n_low ? -3 : 1) + 0.5 * rng_normal(&rng));
+        losses[i] = (float)exp((i < n_low ? -3 : 1) + deviation * rng_normal(&rng));
     }
     gate_record(gate, utts, losses, N);
 }
@@ -38,21 +38,21 @@ static void test_gate(void **state)
     (void)state;
     Gate gate;
     gate_init(&gate, &(GateOptions){2, 4, 0.1, 0.5, N, 1});
-    run_epoch(&gate, 1, 800);
+    run_epoch(&gate, 1, 800, 0.5);
     assert_true(is_open(&gate)); // before gate_epoch
-    run_epoch(&gate, 2, 0);
+    run_epoch(&gate, 2, 0, 0);
     assert_false(is_open(&gate)); // from epoch 1's losses
     float threshold = gate.threshold;
     assert_true(threshold > -2.5f && threshold < 0.5f);
-    gate_begin_step(&gate, 2); // epoch 3: epoch 2 had but one mode
+    gate_begin_step(&gate, 2); // epoch 3: all of epoch 2's losses were the same
     assert_true(gate.threshold == threshold);
     assert_false(gate_corrects(&gate, 2));
-    run_epoch(&gate, 4, 300);
+    run_epoch(&gate, 4, 300, 0.5);
     assert_true(gate_corrects(&gate, 3));
-    run_epoch(&gate, 5, 800); // of epoch 4's losses 30 % lie low
+    run_epoch(&gate, 5, 800, 0.5); // of epoch 4's losses 30 % lie low
     assert_true(is_open(&gate));
     assert_false(gate_corrects(&gate, 4));
-    run_epoch(&gate, 6, 800);
+    run_epoch(&gate, 6, 800, 0.5);
     assert_false(is_open(&gate));
     gate_release(&gate);
 }
