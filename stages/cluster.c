@@ -31,7 +31,7 @@ enum { PLAN_DIM = 256 }; // of the embeddings that --plan counts with
 
 typedef struct Settings {
     const char *embeddings, *list, *out, *report, *clusters, *linkage, *previous, *truth;
-    int64_t centroids, iterations, redo, whiten, plan;
+    int64_t centroids, iterations, redo, whiten, min_size, plan;
     double threshold_distance, threshold_similarity; // NAN: not given
     bool center, weighted;
 } Settings;
@@ -46,8 +46,9 @@ typedef struct Clustering {
     Sweep sweep;
     int64_t *labels; // [n]
     int64_t n_clusters;
-    int64_t *ids;         // [n_clusters] numbers in the label list
-    double agreement_nmi; // with the previous round; NAN without one
+    int64_t n_small, n_dropped; // clusters below --min-size, and their utterances
+    int64_t *ids;               // [n_clusters] numbers in the label list
+    double agreement_nmi;       // with the previous round; NAN without one
     double agreement_ari;
     Agreement truth;
     bool has_truth;
@@ -216,6 +217,33 @@ static int build_and_cut(const Settings *settings, Clustering *c, Error *error)
     return 0;
 }
 
+// Forgets clusters below the least size and their utterances, as if these had had no embedding. classes [n]
+// is kept in step.
+static void drop_small(int64_t least, Clustering *c, int64_t *classes)
+{
+    Embeddings *e = &c->embeddings;
+    int64_t *sizes = mem_alloc((size_t)c->n_clusters, sizeof(int64_t)), n_kept = 0, n_clusters = 0;
+    cluster_sizes(c->labels, e->n, c->n_clusters, sizes);
+    for (int64_t k = 0; k < c->n_clusters; k++) // from now on the new number, or -1
+        sizes[k] = sizes[k] < least ? -1 : n_clusters++;
+    for (int64_t i = 0; i < e->n; i++) {
+        int64_t label = sizes[c->labels[i]];
+        if (label < 0) {
+            mem_free(e->utts[i]);
+            continue;
+        }
+        memmove(e->matrix + n_kept * e->dim, e->matrix + i * e->dim, (size_t)e->dim * sizeof(float));
+        e->utts[n_kept] = e->utts[i];
+        classes[n_kept] = classes[i];
+        c->labels[n_kept++] = label;
+    }
+    c->n_small = c->n_clusters - n_clusters;
+    c->n_dropped = e->n - n_kept;
+    e->n = n_kept;
+    c->n_clusters = n_clusters;
+    mem_free(sizes);
+}
+
 // --- the previous round and the truth
 
 static int number_clusters(const Settings *settings, Clustering *c, Error *error)
@@ -335,6 +363,8 @@ static int publish_summary(const Settings *settings, const Clustering *c, Error 
     ClusterSummary summary = {.n_utts = e->n,
                               .n_points = c->n_points,
                               .n_clusters = c->n_clusters,
+                              .n_small = c->n_small,
+                              .n_dropped = c->n_dropped,
                               .labels = c->labels,
                               .linkage = settings->linkage,
                               .agreement_nmi = c->agreement_nmi,
@@ -375,6 +405,18 @@ static void check_settings(const Program *program, const Settings *s)
         program_misuse(program, "--threshold-distance and --threshold-similarity exclude each other");
 }
 
+static int keep_large(const Settings *s, Clustering *c, int64_t *classes, Error *error)
+{
+    if (s->min_size <= 1)
+        return 0;
+    drop_small(s->min_size, c, classes);
+    if (c->n_clusters == 0)
+        return error_set(error, "no cluster has %lld utterances; lower --min-size", (long long)s->min_size);
+    log_info("%lld clusters with less than %lld utterances dropped; their %lld utterances get no label",
+             (long long)c->n_small, (long long)s->min_size, (long long)c->n_dropped);
+    return 0;
+}
+
 static int run(const Program *program, const Settings *s, Clustering *c, Error *error)
 {
     if (embeddings_load(s->embeddings, s->list, &c->embeddings, error) < 0)
@@ -385,7 +427,7 @@ static int run(const Program *program, const Settings *s, Clustering *c, Error *
                             s->previous ? s->truth : NULL, NULL};
     if (status == 0 && prepare_rows(s, &c->embeddings, error) == 0 &&
         make_points(s, program->seed, c, error) == 0 && build_and_cut(s, c, error) == 0 &&
-        number_clusters(s, c, error) == 0) {
+        keep_large(s, c, classes, error) == 0 && number_clusters(s, c, error) == 0) {
         c->has_truth = s->truth != NULL;
         if (c->has_truth)
             agreement_measure(classes, c->labels, c->embeddings.n, &c->truth);
@@ -421,6 +463,7 @@ int main(int argc, char **argv)
                   .iterations = 25,
                   .redo = 1,
                   .whiten = 100,
+                  .min_size = 1,
                   .threshold_distance = NAN,
                   .threshold_similarity = NAN};
     const Option options[] = {
@@ -448,6 +491,8 @@ int main(int argc, char **argv)
         {"whiten", OPTION_INTEGER, &s.whiten, 0, 1e6, NULL, "N",
          "whiten, keeping N principal directions at most; 0: do not", false},
         {"center", OPTION_FLAG, &s.center, 0, 0, NULL, NULL, "subtract the mean embedding first", false},
+        {"min-size", OPTION_INTEGER, &s.min_size, 1, 1e9, NULL, NULL,
+         "utterances that a cluster must have; those of smaller ones get no label", false},
         {"plan", OPTION_INTEGER, &s.plan, 0, 1e12, NULL, NULL,
          "only say what so many utterances would take; no file is looked at", false},
         {0}};

@@ -81,6 +81,8 @@ int cluster_summary_publish(const char *path, const ClusterSummary *summary, Err
     add_number(json, "agreement_nmi", summary->agreement_nmi);
     add_number(json, "agreement_ari", summary->agreement_ari);
     add_number(json, "utterances", (double)summary->n_utts);
+    add_number(json, "dropped_clusters", (double)summary->n_small);
+    add_number(json, "dropped_utterances", (double)summary->n_dropped);
     add_number(json, "points", (double)summary->n_points);
     cJSON_AddStringToObject(json, "linkage", summary->linkage);
     if (summary->truth)

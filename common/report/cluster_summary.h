@@ -1,7 +1,7 @@
 // clusters.json: what a round's clusters look like, with the evidence for their number and, where the truth
 // is known, how pure they are. Keys: clusters, singletons, silhouette, agreement_nmi, agreement_ari (with the
-// round before), utterances, points, linkage, sizes; with the truth purity, nmi, ari, v_measure, pairwise_f1;
-// with `auto` reason, sweep.
+// round before), utterances, dropped_clusters and dropped_utterances (too small), points, linkage, sizes;
+// with the truth purity, nmi, ari, v_measure, pairwise_f1; with `auto` reason, sweep.
 #pragma once
 #include <stdint.h>
 #include "base/error.h"
@@ -10,7 +10,8 @@
 
 typedef struct ClusterSummary {
     int64_t n_utts, n_points, n_clusters;
-    const int64_t *labels; // [n_utts]
+    int64_t n_small, n_dropped; // clusters too small to count, and their utterances
+    const int64_t *labels;      // [n_utts]
     const char *linkage;
     double silhouette, agreement_nmi, agreement_ari; // NAN: null
     const Agreement *truth;                          // NULL: not known

@@ -54,6 +54,18 @@ grep -q '"agreement_nmi":[[:space:]]*1,' clusters.json || fail "no full agreemen
 cluster --clusters 20 --centroids 60 --weighted || fail "through centroids"
 cluster --linkage average --threshold-similarity 0.7 || fail "by similarity"
 
+# 25 clusters of 20 speakers with 6 utterances each: those that were split are dropped, with their utterances.
+cluster --clusters 25 --min-size 6 --truth truth || { fail "--min-size"; cat log; }
+number() { grep -o "\"$1\":[[:space:]]*[0-9]*" clusters.json | head -1 | grep -o '[0-9]*$'; }
+kept=$(tar --zstd -xOf labels.tar.zst utt2spk | wc -l)
+[ "$kept" -ge 90 ] && [ "$kept" = $((6 * $(number clusters))) ] && [ $((kept + $(number dropped_utterances))) = 120 ] ||
+    { fail "$kept labels with --min-size 6"; cat clusters.json; }
+[ $(($(number clusters) + $(number dropped_clusters))) = 25 ] || fail "not all dropped clusters are counted"
+grep -q '"purity":[[:space:]]*1,' clusters.json || fail "what is left is not pure"
+cp labels.tar.zst large.tar.zst
+cluster --clusters 20 --previous large.tar.zst || { fail "a round after --min-size"; cat log; }
+refuses 1 'no cluster has 100 utterances' --clusters 20 --min-size 100
+
 rm -f labels.tar.zst clusters.json
 refuses 1 'cannot be made from 120 points' --clusters 121
 refuses 2 '--clusters is a count or' --clusters many
