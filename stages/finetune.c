@@ -268,7 +268,7 @@ int main(int argc, char **argv)
          "weights to start from; they bring their architecture", false},
         {"keep-classes", OPTION_FLAG, &s.keep_classes, 0, 0, NULL, NULL,
          "start from the classes of --init as well, which was trained on the same labels", false},
-        {"encoder", OPTION_CHOICE, &s.train.encoder, 0, 0, ARCHITECTURE_NAMES, NULL,
+        {"encoder", OPTION_CHOICE, &s.train.encoder, 0, 0, architecture_names(), NULL,
          "kind of encoder, without --init", false},
         {"architecture", OPTION_TEXT, &s.train.architecture, 0, 0, NULL, "KEY=VALUE,...",
          "its sizes (default: small ones, for small corpora)", false},

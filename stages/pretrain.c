@@ -167,7 +167,7 @@ int main(int argc, char **argv)
         {"audio", OPTION_TEXT, &s.train.audio, 0, 0, NULL, "DIR", "audio as voxloop-prepare leaves it", true},
         {"out", OPTION_TEXT, &s.train.out, 0, 0, NULL, "FILE",
          "the model (safetensors); pretrain.log lies beside it", true},
-        {"encoder", OPTION_CHOICE, &s.train.encoder, 0, 0, ARCHITECTURE_NAMES, NULL, "kind of encoder",
+        {"encoder", OPTION_CHOICE, &s.train.encoder, 0, 0, architecture_names(), NULL, "kind of encoder",
          false},
         {"architecture", OPTION_TEXT, &s.train.architecture, 0, 0, NULL, "KEY=VALUE,...",
          "its sizes (default: small ones, for small corpora)", false},

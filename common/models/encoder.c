@@ -8,20 +8,31 @@
 static const EncoderKind *const KINDS[] = {&ecapa_kind, &wavlm_encoder_kind};
 enum { N_KINDS = sizeof KINDS / sizeof KINDS[0] };
 
-const char *encoder_names(void)
+const EncoderKind *encoder_kind(int index)
 {
-    return "ecapa, wavlm";
+    return index < N_KINDS ? KINDS[index] : NULL;
+}
+
+static Encoder *unknown(const char *name, Error *error)
+{
+    char known[256] = "";
+    for (int i = 0; i < N_KINDS; i++) {
+        strcat(known, i ? ", " : "");
+        strcat(known, KINDS[i]->name);
+    }
+    error_set(error, "encoder %s is not known; there are %s", name, known);
+    return NULL;
 }
 
 Encoder *encoder_create(const cJSON *architecture, Parameters *parameters, Error *error)
 {
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(architecture, "encoder");
-    for (int i = 0; cJSON_IsString(name) && i < N_KINDS; i++)
+    if (!cJSON_IsString(name))
+        return unknown("(none named)", error);
+    for (int i = 0; i < N_KINDS; i++)
         if (strcmp(name->valuestring, KINDS[i]->name) == 0)
             return KINDS[i]->create(architecture, parameters, error);
-    error_set(error, "encoder %s is not known; there are %s",
-              cJSON_IsString(name) ? name->valuestring : "(none named)", encoder_names());
-    return NULL;
+    return unknown(name->valuestring, error);
 }
 
 void encoder_destroy(Encoder *encoder)

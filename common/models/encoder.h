@@ -18,13 +18,24 @@ typedef enum EncoderInput {
 
 typedef struct Encoder Encoder;
 
+enum { ENCODER_MAX_MAPS = 32, ENCODER_MAX_ARCHITECTURES = 6 };
+
 typedef struct ForwardMode {
     bool training; // batch statistics, dropout
     Rng rng;       // for dropout and layer drop
+    Tensor **maps; // NULL, or [n_maps] filled with the intermediate feature maps; needs a recording tape
 } ForwardMode;
+
+// An architecture that options can name. `small` holds where the user gives no sizes, so that an hour of
+// audio on two cores is enough to learn from; `fixed` always, under what the user says. Both are
+// `key=value,...` or NULL.
+typedef struct NamedArchitecture {
+    const char *name, *small, *fixed;
+} NamedArchitecture;
 
 typedef struct EncoderKind {
     const char *name;
+    NamedArchitecture architectures[ENCODER_MAX_ARCHITECTURES]; // name NULL behind the last
     Encoder *(*create)(const cJSON *architecture, Parameters *parameters, Error *error);
     void (*destroy)(Encoder *encoder);
     Tensor *(*forward)(Encoder *encoder, Tape *tape, Tensor *input,
@@ -36,10 +47,13 @@ struct Encoder { // the first member of every encoder
     EncoderInput input; // set by create: an encoder kind may offer several front ends
     int64_t embedding_dim;
     int64_t min_input; // the shortest input (frames or samples) that gives an embedding
+    int n_maps;        // what its blocks give in turn: map i is [B, frames of its own, map_dim[i]]
+    int64_t map_dim[ENCODER_MAX_MAPS];
 };
 
 // Declares the parameters under their reference names; the caller allocates afterwards.
 Encoder *encoder_create(const cJSON *architecture, Parameters *parameters, Error *error);
 void encoder_destroy(Encoder *encoder);
 Tensor *encoder_forward(Encoder *encoder, Tape *tape, Tensor *input, const ForwardMode *mode);
-const char *encoder_names(void); // "ecapa, wavlm"
+// The table, in order; NULL behind the last.
+const EncoderKind *encoder_kind(int index);

@@ -2,16 +2,12 @@
 #include <math.h>
 #include "base/memory.h"
 #include "tensor/attention.h"
-#include "tensor/ops.h"
-
-typedef struct Linear {
-    Parameter *weight, *bias;
-} Linear;
+#include "nn/layers.h"
 
 struct Mhfa {
     int n_layers;
     Parameter *weights_k, *weights_v; // [n_layers], before the softmax
-    Linear compress_k, compress_v, heads, output;
+    Affine compress_k, compress_v, heads, output;
 };
 
 MhfaConfig mhfa_default_config(void)
@@ -27,11 +23,11 @@ static Parameter *add(Parameters *parameters, int group, int n_dims, const int64
     return parameter;
 }
 
-static Linear add_linear(Parameters *parameters, int group, int64_t outputs, int64_t inputs,
+static Affine add_linear(Parameters *parameters, int group, int64_t outputs, int64_t inputs,
                          const char *prefix, const char *weight, const char *bias)
 {
     Init init = {INIT_UNIFORM, 1.0f / sqrtf((float)inputs)}; // PyTorch's default, as the reference
-    return (Linear){add(parameters, group, 2, (int64_t[]){outputs, inputs}, init, prefix, weight),
+    return (Affine){add(parameters, group, 2, (int64_t[]){outputs, inputs}, init, prefix, weight),
                     add(parameters, group, 1, &outputs, init, prefix, bias)};
 }
 
@@ -59,17 +55,12 @@ void mhfa_destroy(Mhfa *mhfa)
     mem_free(mhfa);
 }
 
-static Tensor *linear(Tape *tape, Tensor *x, const Linear *layer)
-{
-    return op_linear(tape, x, &layer->weight->tensor, &layer->bias->tensor);
-}
-
 Tensor *mhfa_forward(Mhfa *mhfa, Tape *tape, Tensor *const *hidden)
 {
     Tensor *keys = op_layer_mix(tape, hidden, mhfa->n_layers, &mhfa->weights_k->tensor);
     Tensor *values = op_layer_mix(tape, hidden, mhfa->n_layers, &mhfa->weights_v->tensor);
-    keys = linear(tape, keys, &mhfa->compress_k);
-    values = linear(tape, values, &mhfa->compress_v);
-    Tensor *weights = op_softmax_time(tape, linear(tape, keys, &mhfa->heads)); // [B, T, heads]
-    return linear(tape, op_multi_head_pool(tape, values, weights), &mhfa->output);
+    keys = affine_linear(tape, keys, &mhfa->compress_k);
+    values = affine_linear(tape, values, &mhfa->compress_v);
+    Tensor *weights = op_softmax_time(tape, affine_linear(tape, keys, &mhfa->heads)); // [B, T, heads]
+    return affine_linear(tape, op_multi_head_pool(tape, values, weights), &mhfa->output);
 }

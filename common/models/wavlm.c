@@ -159,11 +159,6 @@ static Tensor *dropout(Pass *pass, Tensor *x, double probability)
     return op_dropout(pass->tape, x, (float)probability, next_stream(pass));
 }
 
-static Tensor *linear(Tape *tape, Tensor *x, const Affine *layer)
-{
-    return op_linear(tape, x, &layer->weight->tensor, &layer->bias->tensor);
-}
-
 Tensor *wavlm_layer_norm(Tape *tape, Tensor *x, const Affine *norm)
 {
     return op_layer_norm(tape, x, &norm->weight->tensor, &norm->bias->tensor, NORM_EPSILON);
@@ -189,7 +184,7 @@ static Tensor *transformer_input(Pass *pass, Tensor *input, const bool *mask)
     Tape *tape = pass->tape;
     Tensor *x = wavlm_layer_norm(tape, wavlm_features(wavlm, tape, input), &wavlm->feature_norm);
     if (wavlm->projection.weight)
-        x = linear(tape, x, &wavlm->projection);
+        x = affine_linear(tape, x, &wavlm->projection);
     x = dropout(pass, x, wavlm->config.input_dropout);
     if (mask)
         x = op_mask_frames(tape, x, mask, &wavlm->mask_embedding->tensor);
@@ -210,16 +205,16 @@ static Tensor *self_attention(Pass *pass, const WavlmBlock *block, Tensor *x)
     }
     Tensor *gate = op_position_gate(tape, x, &block->gate.weight->tensor, &block->gate.bias->tensor,
                                     &block->gate_scale->tensor);
-    Tensor *heard = op_attention(tape, linear(tape, x, &block->q), linear(tape, x, &block->k),
-                                 linear(tape, x, &block->v), pass->position_bias, gate, &attention);
-    return dropout(pass, linear(tape, heard, &block->out), config->dropout);
+    Tensor *heard = op_attention(tape, affine_linear(tape, x, &block->q), affine_linear(tape, x, &block->k),
+                                 affine_linear(tape, x, &block->v), pass->position_bias, gate, &attention);
+    return dropout(pass, affine_linear(tape, heard, &block->out), config->dropout);
 }
 
 static Tensor *feed_forward(Pass *pass, const WavlmBlock *block, Tensor *x)
 {
     const WavlmConfig *config = &pass->wavlm->config;
-    x = op_gelu(pass->tape, linear(pass->tape, x, &block->fc1));
-    x = linear(pass->tape, dropout(pass, x, config->activation_dropout), &block->fc2);
+    x = op_gelu(pass->tape, affine_linear(pass->tape, x, &block->fc1));
+    x = affine_linear(pass->tape, dropout(pass, x, config->activation_dropout), &block->fc2);
     return dropout(pass, x, config->dropout);
 }
 

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 #include "base/memory.h"
+#include "models/architecture_keys.h"
 #include "tensor/attention.h"
 
 typedef struct WavlmEncoder {
@@ -14,18 +15,10 @@ typedef struct WavlmEncoder {
 
 // --- architecture
 
-typedef enum KeyType { KEY_COUNT, KEY_PROBABILITY, KEY_BOOL, KEY_CHOICE } KeyType;
-
-typedef struct Key {
-    const char *name;
-    KeyType type;
-    size_t offset;
-    int64_t most;          // KEY_COUNT: 1..most
-    const char *choice[2]; // KEY_CHOICE: the words for 0 (false) and 1 (true)
-} Key;
-
 #define AT(field) offsetof(WavlmArchitecture, field)
-static const Key keys[] = {
+static const ArchitectureKey KEYS[] = {
+    {.name = "frontend", KEY_OTHER},
+    {.name = "conv_feature_layers", KEY_OTHER},
     {.name = "extractor_mode",
      KEY_CHOICE,
      AT(wavlm.extractor_layer_norm),
@@ -52,55 +45,14 @@ static const Key keys[] = {
     {.name = "outputs_dim", KEY_COUNT, AT(mhfa.outputs_dim), 1 << 16},
 };
 #undef AT
-
-static bool is_count(const cJSON *item, int64_t most)
-{
-    return cJSON_IsNumber(item) && item->valuedouble >= 1 && item->valuedouble <= (double)most &&
-           item->valuedouble == floor(item->valuedouble);
-}
-
-static int parse_choice(const cJSON *item, const Key *key, bool *value, Error *error)
-{
-    for (int i = 0; i < 2 && cJSON_IsString(item); i++)
-        if (!strcmp(item->valuestring, key->choice[i])) {
-            *value = i == 1;
-            return 0;
-        }
-    return error_set(error, "wavlm: %s must be %s or %s", key->name, key->choice[0], key->choice[1]);
-}
-
-static int parse_key(const cJSON *item, const Key *key, WavlmArchitecture *architecture, Error *error)
-{
-    char *field = (char *)architecture + key->offset;
-    switch (key->type) {
-    case KEY_COUNT:
-        if (!is_count(item, key->most))
-            return error_set(error, "wavlm: %s must be a whole number from 1 to %lld", key->name,
-                             (long long)key->most);
-        *(int64_t *)field = (int64_t)item->valuedouble;
-        return 0;
-    case KEY_PROBABILITY:
-        if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0.0 && item->valuedouble < 1.0))
-            return error_set(error, "wavlm: %s must be at least 0 and less than 1", key->name);
-        *(double *)field = item->valuedouble;
-        return 0;
-    case KEY_BOOL:
-        if (!cJSON_IsBool(item))
-            return error_set(error, "wavlm: %s must be true or false", key->name);
-        *(bool *)field = cJSON_IsTrue(item);
-        return 0;
-    case KEY_CHOICE:
-        return parse_choice(item, key, (bool *)field, error);
-    }
-    return -1;
-}
+enum { N_KEYS = sizeof KEYS / sizeof KEYS[0] };
 
 static int parse_front_end(const cJSON *item, WavlmConfig *config, Error *error)
 {
-    static const Key key = {.name = "frontend", .type = KEY_CHOICE, .choice = {"conv", "fbank"}};
-    bool fbank = false;
-    if (parse_choice(item, &key, &fbank, error))
-        return -1;
+    const char *word = cJSON_IsString(item) ? item->valuestring : "";
+    bool fbank = strcmp(word, "fbank") == 0;
+    if (!fbank && strcmp(word, "conv") != 0)
+        return error_set(error, "wavlm: frontend must be conv or fbank");
     config->input = fbank ? ENCODER_FBANK : ENCODER_WAVEFORM;
     return 0;
 }
@@ -115,7 +67,7 @@ static int parse_convs(const cJSON *list, WavlmConfig *config, Error *error)
         int64_t value[3];
         for (int j = 0; j < 3; j++) {
             const cJSON *number = cJSON_GetArrayItem(conv, j);
-            if (cJSON_GetArraySize(conv) != 3 || !is_count(number, 1 << 16))
+            if (cJSON_GetArraySize(conv) != 3 || !architecture_is_count(number, 1 << 16))
                 return error_set(error, "wavlm: conv_feature_layers[%d] must be [channels, kernel, stride]",
                                  i);
             value[j] = (int64_t)number->valuedouble;
@@ -126,26 +78,15 @@ static int parse_convs(const cJSON *list, WavlmConfig *config, Error *error)
     return 0;
 }
 
-static int parse_item(const cJSON *item, WavlmArchitecture *architecture, Error *error)
-{
-    if (!strcmp(item->string, "encoder"))
-        return 0;
-    if (!strcmp(item->string, "frontend"))
-        return parse_front_end(item, &architecture->wavlm, error);
-    if (!strcmp(item->string, "conv_feature_layers"))
-        return parse_convs(item, &architecture->wavlm, error);
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (!strcmp(item->string, keys[i].name))
-            return parse_key(item, &keys[i], architecture, error);
-    return error_set(error, "wavlm: unknown architecture key '%s'", item->string);
-}
-
 int wavlm_architecture_parse(const cJSON *json, WavlmArchitecture *architecture, Error *error)
 {
     WavlmArchitecture parsed = {.wavlm = wavlm_default_config(), .mhfa = mhfa_default_config()};
-    for (const cJSON *item = json ? json->child : NULL; item; item = item->next)
-        if (parse_item(item, &parsed, error))
-            return -1;
+    const cJSON *front_end = cJSON_GetObjectItemCaseSensitive(json, "frontend");
+    const cJSON *convs = cJSON_GetObjectItemCaseSensitive(json, "conv_feature_layers");
+    if (architecture_read("wavlm", json, KEYS, N_KEYS, &parsed, error) < 0 ||
+        (front_end && parse_front_end(front_end, &parsed.wavlm, error) < 0) ||
+        (convs && parse_convs(convs, &parsed.wavlm, error) < 0))
+        return -1;
     for (int64_t i = 0; parsed.conv_channels && i < parsed.wavlm.n_convs; i++)
         parsed.wavlm.convs[i].channels = parsed.conv_channels;
     if (wavlm_check_config(&parsed.wavlm, error))
@@ -154,31 +95,15 @@ int wavlm_architecture_parse(const cJSON *json, WavlmArchitecture *architecture,
     return 0;
 }
 
-static cJSON *key_json(const Key *key, const WavlmArchitecture *architecture)
-{
-    const char *field = (const char *)architecture + key->offset;
-    switch (key->type) {
-    case KEY_COUNT:
-        return cJSON_CreateNumber((double)*(const int64_t *)field);
-    case KEY_PROBABILITY:
-        return cJSON_CreateNumber(*(const double *)field);
-    case KEY_BOOL:
-        return cJSON_CreateBool(*(const bool *)field);
-    case KEY_CHOICE:
-        return cJSON_CreateString(key->choice[*(const bool *)field]);
-    }
-    return NULL;
-}
-
 cJSON *wavlm_architecture_json(const WavlmArchitecture *architecture)
 {
     const WavlmConfig *config = &architecture->wavlm;
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "encoder", "wavlm");
     cJSON_AddStringToObject(json, "frontend", config->input == ENCODER_FBANK ? "fbank" : "conv");
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (keys[i].offset != offsetof(WavlmArchitecture, conv_channels))
-            cJSON_AddItemToObject(json, keys[i].name, key_json(&keys[i], architecture));
+    for (int i = 0; i < N_KEYS; i++)
+        if (KEYS[i].type != KEY_OTHER && KEYS[i].offset != offsetof(WavlmArchitecture, conv_channels))
+            cJSON_AddItemToObject(json, KEYS[i].name, architecture_value(&KEYS[i], architecture));
     cJSON *convs = cJSON_AddArrayToObject(json, "conv_feature_layers");
     for (int64_t i = 0; i < config->n_convs; i++) {
         const WavlmConv *conv = &config->convs[i];
@@ -203,7 +128,10 @@ static Encoder *wavlm_encoder_create(const cJSON *json, Parameters *parameters, 
     self->encoder = (Encoder){.kind = &wavlm_encoder_kind,
                               .input = config->input,
                               .embedding_dim = architecture.mhfa.outputs_dim,
-                              .min_input = wavlm_min_input(config)};
+                              .min_input = wavlm_min_input(config),
+                              .n_maps = (int)config->layers};
+    for (int64_t i = 0; i < config->layers; i++)
+        self->encoder.map_dim[i] = config->dim;
     return &self->encoder;
 }
 
@@ -224,6 +152,8 @@ static Tensor *wavlm_encoder_forward(Encoder *encoder, Tape *tape, Tensor *input
     if (self->architecture.normalize && encoder->input == ENCODER_WAVEFORM)
         input = op_standardize_rows(tape, input, 1e-5f); // the reference's layer norm without weights
     wavlm_hidden(self->wavlm, tape, input, NULL, mode, hidden);
+    for (int i = 0; mode->maps && i < encoder->n_maps; i++)
+        mode->maps[i] = hidden[i + 1];
     return mhfa_forward(self->mhfa, tape, hidden);
 }
 
@@ -232,7 +162,18 @@ Wavlm *wavlm_encoder_model(Encoder *encoder)
     return ((WavlmEncoder *)encoder)->wavlm;
 }
 
-const EncoderKind wavlm_encoder_kind = {.name = "wavlm",
-                                        .create = wavlm_encoder_create,
-                                        .destroy = wavlm_encoder_destroy,
-                                        .forward = wavlm_encoder_forward};
+// The published sizes, wavlm-base-plus among them, are the defaults.
+const EncoderKind wavlm_encoder_kind = {
+    .name = "wavlm",
+    .architectures =
+        {{"wavlm", .small = "frontend=fbank,encoder_layers=4,encoder_embed_dim=192,encoder_ffn_embed_dim=768,"
+                            "encoder_attention_heads=4,conv_pos=31,conv_pos_groups=8,head_nb=8,"
+                            "compression_dim=64,outputs_dim=192,encoder_layerdrop=0,dropout=0.1"},
+         {"wavlm-base"},
+         {"wavlm-base-plus"},
+         {"wavlm-large",
+          .fixed = "extractor_mode=layer_norm,normalize=true,layer_norm_first=true,encoder_layers=24,"
+                   "encoder_embed_dim=1024,encoder_ffn_embed_dim=4096,encoder_attention_heads=16"}},
+    .create = wavlm_encoder_create,
+    .destroy = wavlm_encoder_destroy,
+    .forward = wavlm_encoder_forward};

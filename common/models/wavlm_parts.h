@@ -1,10 +1,7 @@
 // What wavlm.c and wavlm_features.c share; nobody else's business.
 #pragma once
 #include "models/wavlm.h"
-
-typedef struct Affine {       // a linear layer, a convolution or a norm
-    Parameter *weight, *bias; // bias may be NULL
-} Affine;
+#include "nn/layers.h"
 
 enum { WAVLM_FBANK_CONVS = 2 };
 

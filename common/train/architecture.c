@@ -4,24 +4,29 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "models/encoder.h"
 
-// `small` holds where the user names no sizes, `fixed` always, under what the user says.
-static const struct {
-    const char *name, *encoder, *small, *fixed;
-} ENCODERS[] = {
-    {"ecapa", "ecapa", "channels=128,emb_bn=true", ""},
-    {"wavlm", "wavlm",
-     "frontend=fbank,encoder_layers=4,encoder_embed_dim=192,encoder_ffn_embed_dim=768,"
-     "encoder_attention_heads=4,conv_pos=31,conv_pos_groups=8,head_nb=8,compression_dim=64,outputs_dim=192,"
-     "encoder_layerdrop=0,dropout=0.1",
-     ""},
-    {"wavlm-base", "wavlm", "", ""}, // the encoder's own defaults
-    {"wavlm-base-plus", "wavlm", "", ""},
-    {"wavlm-large", "wavlm", "",
-     "extractor_mode=layer_norm,normalize=true,layer_norm_first=true,encoder_layers=24,encoder_embed_dim="
-     "1024,"
-     "encoder_ffn_embed_dim=4096,encoder_attention_heads=16"},
-};
+static const NamedArchitecture *find(const char *name, const EncoderKind **kind)
+{
+    for (int k = 0; (*kind = encoder_kind(k)); k++)
+        for (const NamedArchitecture *a = (*kind)->architectures; a->name; a++)
+            if (strcmp(name, a->name) == 0)
+                return a;
+    return NULL;
+}
+
+const char *architecture_names(void)
+{
+    static char names[512];
+    names[0] = '\0';
+    const EncoderKind *kind;
+    for (int k = 0; (kind = encoder_kind(k)); k++)
+        for (const NamedArchitecture *a = kind->architectures; a->name; a++) {
+            strcat(names, names[0] ? "|" : "");
+            strcat(names, a->name);
+        }
+    return names;
+}
 
 static cJSON *value_of(const char *text)
 {
@@ -54,17 +59,17 @@ int architecture_override(cJSON *architecture, const char *settings, Error *erro
 
 cJSON *architecture_parse(const char *name, const char *settings, Error *error)
 {
-    for (size_t i = 0; i < sizeof ENCODERS / sizeof ENCODERS[0]; i++) {
-        if (strcmp(name, ENCODERS[i].name) != 0)
-            continue;
-        cJSON *architecture = cJSON_CreateObject();
-        cJSON_AddStringToObject(architecture, "encoder", ENCODERS[i].encoder);
-        if (architecture_override(architecture, ENCODERS[i].fixed, error) == 0 &&
-            architecture_override(architecture, settings ? settings : ENCODERS[i].small, error) == 0)
-            return architecture;
-        cJSON_Delete(architecture);
+    const EncoderKind *kind;
+    const NamedArchitecture *named = find(name, &kind);
+    if (!named) {
+        error_set(error, "encoder %s is not known; there are %s", name, architecture_names());
         return NULL;
     }
-    error_set(error, "encoder %s is not known; there are " ARCHITECTURE_NAMES, name);
+    cJSON *architecture = cJSON_CreateObject();
+    cJSON_AddStringToObject(architecture, "encoder", kind->name);
+    if (architecture_override(architecture, named->fixed, error) == 0 &&
+        architecture_override(architecture, settings ? settings : named->small, error) == 0)
+        return architecture;
+    cJSON_Delete(architecture);
     return NULL;
 }

@@ -5,11 +5,12 @@
 
 #include "base/error.h"
 
-#define ARCHITECTURE_NAMES "ecapa|wavlm|wavlm-base|wavlm-base-plus|wavlm-large"
+// "ecapa|wavlm|wavlm-base|...": those that the encoders' table names (models/encoder.h). Call it from one
+// thread.
+const char *architecture_names(void);
 
-// One of the names; wavlm-* have the published sizes. settings NULL: ecapa and wavlm get a size that learns
-// from an hour of audio on two cores. Returns a new object (the caller deletes it) or NULL. Whether the
-// encoder knows the keys is for encoder_create() to say.
+// One of the names. settings NULL: its small sizes, where it has some. Returns a new object (the caller
+// deletes it) or NULL. Whether the encoder knows the keys is for encoder_create() to say.
 cJSON *architecture_parse(const char *name, const char *settings, Error *error);
 // Puts further `key=value,...` into an architecture; NULL: none.
 int architecture_override(cJSON *architecture, const char *settings, Error *error);

@@ -188,7 +188,7 @@ static void check_refused(const char *json, const char *sentence)
     cJSON *architecture = cJSON_Parse(json);
     assert_non_null(architecture);
     assert_null(wavlm_encoder_kind.create(architecture, &parameters, &error));
-    assert_string_equal(error.text, sentence);
+    assert_memory_equal(error.text, sentence, strlen(sentence));
     cJSON_Delete(architecture);
     parameters_release(&parameters);
 }
@@ -196,7 +196,7 @@ static void check_refused(const char *json, const char *sentence)
 static void test_refused_architectures(void **state)
 {
     (void)state;
-    check_refused("{\"layers\": 3}", "wavlm: unknown architecture key 'layers'");
+    check_refused("{\"layers\": 3}", "wavlm: unknown architecture key 'layers'; known are frontend, ");
     check_refused("{\"encoder_layers\": 31}", "wavlm: encoder_layers must be a whole number from 1 to 30");
     check_refused("{\"encoder_layers\": 2.5}", "wavlm: encoder_layers must be a whole number from 1 to 30");
     check_refused("{\"dropout\": 1}", "wavlm: dropout must be at least 0 and less than 1");

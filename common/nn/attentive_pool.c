@@ -1,0 +1,38 @@
+#include "nn/attentive_pool.h"
+
+#include <stdio.h>
+
+static const float VARIANCE_FLOOR = 1e-7f;
+
+AttentivePool attentive_pool_declare(Parameters *parameters, const char *name, int64_t channels,
+                                     int64_t bottleneck, bool global_context)
+{
+    char hidden[64], scores[64];
+    snprintf(hidden, sizeof hidden, "%s.linear1", name);
+    snprintf(scores, sizeof scores, "%s.linear2", name);
+    int64_t seen = global_context ? 3 * channels : channels;
+    return (AttentivePool){affine_declare(parameters, hidden, 3, (int64_t[]){bottleneck, seen, 1}, true),
+                           affine_declare(parameters, scores, 3, (int64_t[]){channels, bottleneck, 1}, true),
+                           global_context};
+}
+
+// The context's share of the product is the same for all frames, so it is computed once per utterance.
+static Tensor *hidden_in_context(Tape *tape, Tensor *x, const Affine *layer)
+{
+    Tensor *weight = &layer->weight->tensor;
+    int64_t channels = tensor_cols(x), bottleneck = weight->dim[0];
+    Tensor *context = op_mean_std_time(tape, x, true, VARIANCE_FLOOR);
+    Tensor *flat = op_reshape(tape, weight, 2, (int64_t[]){bottleneck, 3 * channels});
+    Tensor *hidden = op_linear(tape, x, op_slice_last(tape, flat, 0, channels), NULL);
+    Tensor *of_context = op_slice_last(tape, flat, channels, 2 * channels);
+    Tensor *shift = op_linear(tape, context, of_context, &layer->bias->tensor);
+    return op_add_channels(tape, hidden, shift);
+}
+
+Tensor *attentive_pool(Tape *tape, Tensor *x, const AttentivePool *pool)
+{
+    Tensor *hidden = pool->global_context ? hidden_in_context(tape, x, &pool->hidden)
+                                          : affine_linear(tape, x, &pool->hidden);
+    Tensor *scores = affine_linear(tape, op_tanh(tape, hidden), &pool->scores);
+    return op_weighted_mean_std(tape, x, op_softmax_time(tape, scores), VARIANCE_FLOOR);
+}
