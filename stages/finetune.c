@@ -1,4 +1,5 @@
-// voxloop-finetune: an encoder that tells pseudo-speakers apart (AAM-softmax), from scratch or from weights.
+// voxloop-finetune: an encoder that tells pseudo-speakers apart (AAM-softmax and other objectives), from
+// scratch or from weights.
 #include <math.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "cache/corpus.h"
+#include "cache/embeddings.h"
 #include "cache/label_shard.h"
 #include "cache/lists.h"
 #include "cache/provenance.h"
@@ -17,10 +19,11 @@
 
 typedef struct Settings {
     TrainSettings train;
-    const char *labels, *init, *schedule, *freeze;
-    int64_t frames, most_per_speaker, gate_epoch, correct_epoch, plan_classes;
+    const char *labels, *init, *schedule, *freeze, *objectives, *teacher;
+    int64_t frames, most_per_speaker, views, gate_epoch, correct_epoch, plan_classes;
     double margin, margin_start, margin_ramp, scale, pull, decay, encoder_rate, confidence;
-    bool easy_margin, nesterov, keep_classes, speed;
+    double temperature, contrast_margin;
+    bool easy_margin, nesterov, keep_classes, speed, balance, same_recording;
 } Settings;
 
 typedef struct Finetuning {
@@ -30,6 +33,9 @@ typedef struct Finetuning {
     cJSON *architecture;
     int64_t *labels; // [n_utts], -1: none; of the corpus, with --speed BATCH_SPEEDS times (train/batches.h)
     int64_t n_utts, n_classes;
+    ObjectiveNeeds needs;
+    int64_t n_views;    // utterances of one class in a batch
+    Embeddings teacher; // rows of the corpus in order
     ClassifierTrainer *trainer;
 } Finetuning;
 
@@ -41,6 +47,7 @@ static void release(Finetuning *f)
     augmenter_destroy(f->augmenter);
     corpus_close(f->corpus);
     mem_free(f->labels);
+    embeddings_release(&f->teacher);
 }
 
 // --- labels
@@ -80,6 +87,35 @@ static int assign_labels(const char *path, Finetuning *f, Error *error)
     return 0;
 }
 
+// Objectives that compare utterances need `least` of each pseudo-speaker; the others go.
+static int drop_small_classes(Finetuning *f, int64_t least, int64_t n_together, Error *error)
+{
+    int64_t *size = mem_zero((size_t)f->n_classes, sizeof(int64_t)), n_kept = 0, n_utts = 0;
+    for (int64_t i = 0; i < f->n_utts; i++)
+        if (f->labels[i] >= 0)
+            size[f->labels[i]]++;
+    for (int64_t c = 0; c < f->n_classes; c++)
+        size[c] = size[c] < least ? -1 : n_kept++; // its new number
+    for (int64_t i = 0; i < f->n_utts; i++) {
+        f->labels[i] = f->labels[i] < 0 ? -1 : size[f->labels[i]];
+        n_utts += f->labels[i] >= 0;
+    }
+    mem_free(size);
+    int64_t n_dropped = f->n_classes - n_kept;
+    f->n_classes = n_kept;
+    if (n_dropped > 0)
+        log_info("%lld pseudo-speakers with fewer than %lld utterances are left out; %lld with %lld "
+                 "utterances stay",
+                 (long long)n_dropped, (long long)least, (long long)n_kept, (long long)n_utts);
+    if (n_kept < n_together)
+        return error_set(
+            error,
+            "%lld pseudo-speakers have %lld or more utterances, and a batch takes %lld of them; use a "
+            "smaller --batch, or fewer clusters",
+            (long long)n_kept, (long long)least, (long long)n_together);
+    return 0;
+}
+
 // A pseudo-speaker at another speed is one more.
 static void add_speeds(Finetuning *f)
 {
@@ -90,6 +126,50 @@ static void add_speeds(Finetuning *f)
     f->n_utts *= BATCH_SPEEDS;
     f->n_classes *= BATCH_SPEEDS;
     log_info("at %d speeds: %lld classes", BATCH_SPEEDS, (long long)f->n_classes);
+}
+
+// --- the teacher
+
+static int missing_from_teacher(const Settings *s, const Corpus *corpus, const Embeddings *found,
+                                Error *error)
+{
+    char names[512] = "";
+    int64_t n = 0;
+    for (int64_t i = 0; i < corpus_count(corpus); i++) {
+        const char *utt = corpus_utt(corpus, i);
+        if (embeddings_find(found, utt) >= 0)
+            continue;
+        if (n++ < 5 && strlen(names) + strlen(utt) + 3 < sizeof names) {
+            strcat(names, names[0] ? ", " : "");
+            strcat(names, utt);
+        }
+    }
+    return error_set(error,
+                     "%s lacks %lld of the %lld utterances: %s; extract them with the audio of this training",
+                     s->teacher, (long long)n, (long long)corpus_count(corpus), names);
+}
+
+// The teacher's embeddings, in the corpus's order.
+static int load_teacher(const Settings *s, Finetuning *f, Error *error)
+{
+    if (!s->teacher)
+        return 0;
+    Embeddings found = {0};
+    if (embeddings_load(s->teacher, NULL, &found, error) < 0)
+        return -1;
+    int64_t n = corpus_count(f->corpus), dim = found.dim;
+    int status = 0;
+    f->teacher.matrix = mem_try_alloc((size_t)(n * dim), sizeof(float), "the teacher's embeddings", error);
+    f->teacher.dim = dim;
+    for (int64_t i = 0; f->teacher.matrix && status == 0 && i < n; i++) {
+        int64_t at = embeddings_find(&found, corpus_utt(f->corpus, i));
+        if (at < 0)
+            status = missing_from_teacher(s, f->corpus, &found, error);
+        else
+            memcpy(f->teacher.matrix + i * dim, found.matrix + at * dim, (size_t)dim * sizeof(float));
+    }
+    embeddings_release(&found);
+    return f->teacher.matrix ? status : -1;
 }
 
 // --- training
@@ -121,11 +201,18 @@ static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, i
         .start_path = s->init,
         .keep_classes = s->keep_classes,
         .freeze = s->freeze,
-        .n_classes = f->n_classes,
         .labels = f->labels,
-        .scale = s->scale,
+        .objectives = s->objectives,
+        .objective = {.n_classes = f->n_classes,
+                      .n_views = f->n_views,
+                      .teacher_dim = f->teacher.dim,
+                      .scale = s->scale,
+                      .easy_margin = s->easy_margin,
+                      .temperature = s->temperature,
+                      .contrast_margin = s->contrast_margin},
+        .teacher = f->teacher.matrix,
+        .balance = s->balance,
         .margin = {s->margin_start, s->margin, 0, (int64_t)llround(s->margin_ramp * (double)n_steps), false},
-        .easy_margin = s->easy_margin,
         .optimizer = optimizer_of(s),
         .learning_rate = schedule_of(s, n_steps, steps_per_epoch),
         .encoder_rate_factor = s->encoder_rate,
@@ -139,18 +226,54 @@ static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, i
         .seed = seed};
 }
 
-// What the labels and the settings decide, whether the labels are true or planned.
-static int prepare_training(const Settings *s, int64_t seed, Finetuning *f, Error *error)
+static int check_settings(const Settings *s, const Finetuning *f, Error *error)
 {
     if (s->correct_epoch > 0 && (s->gate_epoch == 0 || s->gate_epoch > s->correct_epoch))
         return error_set(error, "--correct-epoch %lld needs a --gate-epoch from 1 to %lld",
                          (long long)s->correct_epoch, (long long)s->correct_epoch);
     if (s->correct_epoch > 0 && s->speed)
         return error_set(error, "--correct-epoch would mix up the speeds of --speed; leave one of them out");
+    if (s->gate_epoch > 0 && !f->needs.aam)
+        return error_set(error, "--gate-epoch looks at the losses of objective aam, which %s lacks",
+                         s->objectives);
+    if (f->needs.teacher != (s->teacher != NULL))
+        return error_set(error, "objective teacher and --teacher FILE go together; one of them is missing");
+    if (s->teacher && s->speed)
+        return error_set(error, "--teacher knows no other speeds; leave --speed out");
+    if (s->train.batch % f->n_views != 0 || (f->needs.pairs && f->n_views < 2))
+        return error_set(
+            error, "--batch %lld must be a multiple of --views %lld, which is at least %d for %s",
+            (long long)s->train.batch, (long long)f->n_views, f->needs.pairs ? 2 : 1, s->objectives);
+    return 0;
+}
+
+static int create_sampler(const Settings *s, int64_t seed, Finetuning *f, Error *error)
+{
+    int64_t n_views = f->n_views, batch = s->train.batch;
+    if (n_views == 1) {
+        f->sampler = sampler_create_balanced(f->labels, f->n_utts, f->n_classes, s->most_per_speaker, batch,
+                                             (uint64_t)seed);
+        return 0;
+    }
+    if (drop_small_classes(f, s->same_recording ? 1 : n_views, batch / n_views, error) < 0)
+        return -1;
+    f->sampler = sampler_create_grouped(f->labels, f->n_utts, f->n_classes, s->most_per_speaker, batch,
+                                        n_views, s->same_recording, (uint64_t)seed);
+    return 0;
+}
+
+// What the labels and the settings decide, whether the labels are true or planned.
+static int prepare_training(const Settings *s, int64_t seed, Finetuning *f, Error *error)
+{
+    if (objectives_needs(s->objectives, &f->needs, error) < 0)
+        return -1;
+    f->n_views = s->views ? s->views : f->needs.pairs ? 2 : 1;
+    if (check_settings(s, f, error) < 0)
+        return -1;
     if (s->speed)
         add_speeds(f);
-    f->sampler = sampler_create_balanced(f->labels, f->n_utts, f->n_classes, s->most_per_speaker,
-                                         s->train.batch, (uint64_t)seed);
+    if (create_sampler(s, seed, f, error) < 0)
+        return -1;
     // Weights bring their architecture with them.
     f->architecture = s->init ? model_architecture(s->init, error)
                               : architecture_parse(s->train.encoder, s->train.architecture, error);
@@ -167,10 +290,11 @@ static int create_trainer(const Settings *s, const ClassifierOptions *options, F
 static int make_recipe(const Program *program, const Settings *s, const Finetuning *f, char recipe[17],
                        Error *error)
 {
-    char labels[17], init[17] = "none";
-    if (file_digest(s->labels, labels, error) < 0 || (s->init && file_digest(s->init, init, error) < 0))
+    char labels[17], init[17] = "none", teacher[17] = "";
+    if (file_digest(s->labels, labels, error) < 0 || (s->init && file_digest(s->init, init, error) < 0) ||
+        (s->teacher && file_digest(s->teacher, teacher, error) < 0))
         return -1;
-    train_recipe(program, (const char *[]){corpus_digest(f->corpus), labels, init, NULL}, recipe);
+    train_recipe(program, (const char *[]){corpus_digest(f->corpus), labels, init, teacher, NULL}, recipe);
     return 0;
 }
 
@@ -191,7 +315,8 @@ static int train(const Program *program, const Settings *s, Finetuning *f, int64
     char recipe[17];
     if (!(f->corpus = corpus_open(s->train.audio, error)) || assign_labels(s->labels, f, error) < 0 ||
         train_augmenter(&s->train, f->corpus, program->seed, &f->augmenter, error) < 0 ||
-        prepare_training(s, program->seed, f, error) < 0 || make_recipe(program, s, f, recipe, error) < 0)
+        load_teacher(s, f, error) < 0 || prepare_training(s, program->seed, f, error) < 0 ||
+        make_recipe(program, s, f, recipe, error) < 0)
         return -1;
     *n_steps = train_steps(&s->train, sampler_steps_per_epoch(f->sampler));
     ClassifierOptions options = classifier_of(s, f, program->seed, *n_steps);
@@ -203,8 +328,8 @@ static int train(const Program *program, const Settings *s, Finetuning *f, int64
     ModelInfo info = {f->architecture, *n_steps, program->seed, recipe};
     if (train_loop_run(&loop, error) < 0 || publish_gate(s, f, error) < 0 ||
         classifier_trainer_publish(f->trainer, s->train.out, &info, error) < 0 ||
-        provenance_publish(program, s->train.out, (const char *[]){s->train.audio, s->labels, s->init, NULL},
-                           error) < 0)
+        provenance_publish(program, s->train.out,
+                           (const char *[]){s->train.audio, s->labels, s->init, s->teacher, NULL}, error) < 0)
         return -1;
     train_loop_finish(&loop);
     return 0;
@@ -241,6 +366,8 @@ static Settings defaults(void)
 {
     Settings s = {.train = train_settings_defaults(),
                   .schedule = "cosine",
+                  .objectives = "aam",
+                  .temperature = 0.07,
                   .frames = 200,
                   .most_per_speaker = 500,
                   .plan_classes = 5000,
@@ -283,6 +410,20 @@ int main(int argc, char **argv)
         {"plan-classes", OPTION_INTEGER, &s.plan_classes, 2, 1e9, NULL, NULL, "pseudo-speakers, with --plan",
          false},
         {"Loss", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
+        {"objectives", OPTION_TEXT, &s.objectives, 0, 0, NULL, "NAME=WEIGHT,...", objectives_known(), false},
+        {"balance", OPTION_FLAG, &s.balance, 0, 0, NULL, NULL,
+         "two objectives' gradients are joined at each step by the minimum-norm rule instead of weights",
+         false},
+        {"views", OPTION_INTEGER, &s.views, 0, 64, NULL, NULL,
+         "utterances of each pseudo-speaker in a batch; 0: as many as the objectives need", false},
+        {"same-recording", OPTION_FLAG, &s.same_recording, 0, 0, NULL, NULL,
+         "they are crops of one recording instead", false},
+        {"temperature", OPTION_REAL, &s.temperature, 1e-3, 10, NULL, NULL, "of the contrastive objectives",
+         false},
+        {"contrast-margin", OPTION_REAL, &s.contrast_margin, 0, 1.5, NULL, NULL,
+         "of supcon's positives, radians", false},
+        {"teacher", OPTION_TEXT, &s.teacher, 0, 0, NULL, "FILE",
+         "embeddings of the audio, for objective teacher", false},
         {"margin", OPTION_REAL, &s.margin, 0, 1.5, NULL, NULL, "of AAM-softmax at the end, radians", false},
         {"margin-start", OPTION_REAL, &s.margin_start, 0, 1.5, NULL, NULL, "of AAM-softmax at first", false},
         {"margin-ramp", OPTION_REAL, &s.margin_ramp, 0, 1, NULL, NULL, "share of the steps in between",
@@ -308,7 +449,7 @@ int main(int argc, char **argv)
         {"nesterov", OPTION_FLAG, &s.nesterov, 0, 0, NULL, NULL, "Nesterov's form of SGD's momentum", false},
         {0}};
     Program program = {.name = "finetune",
-                       .summary = "Trains an encoder to tell pseudo-speakers apart (AAM-softmax).",
+                       .summary = "Trains an encoder to tell pseudo-speakers apart.",
                        .usage = "[options] --audio DIR --labels FILE --out FILE",
                        .details =
                            "Interrupted, the same command goes on from its last checkpoint, FILE.resume. "

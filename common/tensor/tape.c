@@ -175,7 +175,7 @@ float *tape_grad(Tape *tape, Tensor *x)
     return grad;
 }
 
-static void walk_back(Tape *tape)
+void tape_backward_on(Tape *tape)
 {
     for (int64_t i = tape->n_nodes; i-- > 0;) {
         const Node *node = &tape->nodes[i];
@@ -187,7 +187,11 @@ static void walk_back(Tape *tape)
 void tape_backward(Tape *tape, Tensor *loss)
 {
     assert(tensor_size(loss) == 1);
-    tape_backward_from(tape, loss, &(float){1.0f});
+    float *seed = tape_grad(tape, loss);
+    if (!seed)
+        return;
+    seed[0] += 1;
+    tape_backward_on(tape);
 }
 
 void tape_backward_from(Tape *tape, Tensor *output, const float *grad)
@@ -197,7 +201,7 @@ void tape_backward_from(Tape *tape, Tensor *output, const float *grad)
         return;
     for (int64_t i = 0; i < tensor_size(output); i++)
         seed[i] += grad[i];
-    walk_back(tape);
+    tape_backward_on(tape);
 }
 
 TapeMark tape_mark(const Tape *tape)

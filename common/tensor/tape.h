@@ -74,6 +74,9 @@ static inline void grad_put(float *grad, float value, bool fresh)
 
 void tape_backward(Tape *tape, Tensor *loss);                           // loss: one element; seeds 1
 void tape_backward_from(Tape *tape, Tensor *output, const float *grad); // seeds the given gradient
+// Seeds nothing: walks back from the gradients that another tape's backward left in this tape's tensors. The
+// other tape holds them until its next step.
+void tape_backward_on(Tape *tape);
 
 // No-grad memory: y = tape_release(tape, mark, y) drops everything made since the mark except y.
 TapeMark tape_mark(const Tape *tape);

@@ -13,8 +13,7 @@
 #include "cache/safetensors.h"
 #include "models/encoder.h"
 #include "nn/parameters.h"
-
-#define CLASSIFIER_PREFIX "classifier."
+#include "objectives/objective.h"
 
 typedef struct ModelInfo {
     const cJSON *architecture;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "losses/min_norm.h"
 
 enum { ENCODER_GROUP = 0, HEAD_GROUP = 1 };
 static const double LOSS_FLOOR = 1e-8; // L / stop(L) of a loss that is 0 has no direction
@@ -13,12 +14,14 @@ struct ClassifierTrainer {
     ClassifierOptions options;
     Parameters parameters;
     Encoder *encoder;
-    Parameter *classes;      // [n_classes, D]
-    Tape *tape, *clean_tape; // clean_tape: of the crops without augmentation
+    Objectives objectives;
+    Tape *tape, *clean_tape;     // clean_tape: of the crops without augmentation
+    Tape *tapes[OBJECTIVES_MAX]; // of the objectives
     Optimizer optimizer;
     Gate gate;
     float *start;    // [n_values] what the pull leads back to; NULL without a pull
     int64_t *labels; // [batch_size] of the current step
+    float *teacher;  // [batch_size, teacher_dim] of the current step
 };
 
 // --- creation
@@ -68,17 +71,33 @@ static int remember_start(ClassifierTrainer *t, Error *error)
     return 0;
 }
 
+static int check_balance(const ClassifierTrainer *t, Error *error)
+{
+    if (!t->options.balance)
+        return 0;
+    if (t->objectives.n != 2)
+        return error_set(error, "--balance needs two objectives, and there are %d in %s", t->objectives.n,
+                         t->options.objectives);
+    for (int i = 0; i < 2; i++)
+        if (t->objectives.items[i]->kind->uses_maps)
+            return error_set(error, "--balance compares gradients at the embeddings, and %s sends none there",
+                             t->objectives.items[i]->kind->name);
+    return 0;
+}
+
 static int build(ClassifierTrainer *t, Error *error)
 {
     const ClassifierOptions *options = &t->options;
     if (!(t->encoder = encoder_create(options->architecture, &t->parameters, error)))
         return -1;
-    int64_t dims[2] = {options->n_classes, t->encoder->embedding_dim};
-    // Xavier's normal, as the reference draws its class weights.
-    float deviation = (float)sqrt(2.0 / (double)(dims[0] + dims[1]));
-    t->classes = parameters_add(&t->parameters, 2, dims, (Init){INIT_NORMAL, deviation}, "%s",
-                                CLASSIFIER_PREFIX "weight");
-    t->classes->group = HEAD_GROUP;
+    ObjectiveOptions objective = options->objective;
+    objective.embedding_dim = t->encoder->embedding_dim;
+    objective.n_maps = t->encoder->n_maps;
+    objective.map_dim = t->encoder->map_dim;
+    objective.group = HEAD_GROUP;
+    if (objectives_create(options->objectives, &objective, &t->parameters, &t->objectives, error) < 0 ||
+        check_balance(t, error) < 0)
+        return -1;
     if (parameters_allocate(&t->parameters, (uint64_t)options->seed, true, error) < 0 ||
         warm_start(t, error) < 0 || remember_start(t, error) < 0)
         return -1;
@@ -94,8 +113,11 @@ ClassifierTrainer *classifier_trainer_create(const ClassifierOptions *options, E
     parameters_init(&t->parameters);
     t->tape = tape_create();
     t->clean_tape = tape_create();
+    for (int i = 0; i < OBJECTIVES_MAX; i++)
+        t->tapes[i] = tape_create();
     gate_init(&t->gate, &options->gate);
     t->labels = mem_alloc((size_t)options->batch_size, sizeof(int64_t));
+    t->teacher = mem_alloc((size_t)(options->batch_size * options->objective.teacher_dim), sizeof(float));
     if (build(t, error) < 0) {
         classifier_trainer_destroy(t);
         return NULL;
@@ -113,9 +135,13 @@ void classifier_trainer_destroy(ClassifierTrainer *t)
     parameters_release(&t->parameters);
     tape_destroy(t->tape);
     tape_destroy(t->clean_tape);
+    for (int i = 0; i < OBJECTIVES_MAX; i++)
+        tape_destroy(t->tapes[i]);
+    objectives_release(&t->objectives);
     gate_release(&t->gate);
     mem_free(t->start);
     mem_free(t->labels);
+    mem_free(t->teacher);
     mem_free(t);
 }
 
@@ -179,22 +205,111 @@ static const float *embed_clean(ClassifierTrainer *t, const Batch *batch)
     return embed(t, t->clean_tape, batch->inputs[1], &(ForwardMode){.training = false})->data;
 }
 
-static Tensor *forward(ClassifierTrainer *t, const Batch *batch, double margin, AamReport *report)
+// Labels and the teacher's embeddings of the batch.
+static void gather(ClassifierTrainer *t, const int64_t *utts)
+{
+    const ClassifierOptions *options = &t->options;
+    size_t dim = (size_t)options->objective.teacher_dim;
+    for (int64_t b = 0; b < options->batch_size; b++) {
+        t->labels[b] = options->labels[utts[b]];
+        if (dim > 0)
+            memcpy(t->teacher + b * (int64_t)dim, options->teacher + utts[b] * (int64_t)dim,
+                   dim * sizeof(float));
+    }
+}
+
+typedef struct Seen { // of a step
+    Tensor *embeddings, *maps[ENCODER_MAX_MAPS], *losses[OBJECTIVES_MAX];
+    double margin, total; // total: the weighted sum
+    double share;         // of the first of two balanced objectives
+    ObjectiveReport report;
+} Seen;
+
+static void forward(ClassifierTrainer *t, const Batch *batch, Seen *seen)
 {
     const ClassifierOptions *options = &t->options;
     const float *clean = gate_corrects(&t->gate, batch->step) ? embed_clean(t, batch) : NULL;
     ForwardMode mode = {.training = true,
-                        .rng = rng_stream((uint64_t)options->seed, "dropout", (uint64_t)batch->step, 0)};
-    tape_begin(t->tape, TAPE_RECORD);
-    Tensor *embeddings = embed(t, t->tape, batch->inputs[0], &mode);
-    for (int64_t b = 0; b < options->batch_size; b++)
-        t->labels[b] = options->labels[batch->utts[b]];
+                        .rng = rng_stream((uint64_t)options->seed, "dropout", (uint64_t)batch->step, 0),
+                        .maps = seen->maps};
     LossGate gate;
-    AamSoftmax aam = {.margin = margin,
-                      .scale = options->scale,
-                      .easy_margin = options->easy_margin,
-                      .gate = gate_now(&t->gate, clean, &gate)};
-    return aam_softmax_loss(t->tape, embeddings, &t->classes->tensor, t->labels, &aam, report);
+    gather(t, batch->utts);
+    tape_begin(t->tape, TAPE_RECORD);
+    ObjectiveBatch view = {.embeddings = seen->embeddings = embed(t, t->tape, batch->inputs[0], &mode),
+                           .maps = seen->maps,
+                           .teacher = t->teacher,
+                           .labels = t->labels,
+                           .margin = seen->margin,
+                           .gate = gate_now(&t->gate, clean, &gate)};
+    for (int i = 0; i < t->objectives.n; i++) {
+        Objective *objective = t->objectives.items[i];
+        tape_begin(t->tapes[i], TAPE_RECORD);
+        seen->losses[i] = objective->kind->loss(objective, t->tapes[i], &view, &seen->report);
+        seen->report.loss[i] = seen->losses[i]->data[0];
+        seen->total += objective->weight * seen->report.loss[i];
+    }
+}
+
+// What every objective sends to the embeddings, and to the maps, adds up.
+static void backward_weighted(ClassifierTrainer *t, const Seen *seen)
+{
+    double scale = t->start ? 1 / fmax(seen->total, LOSS_FLOOR) : 1;
+    for (int i = 0; i < t->objectives.n; i++) {
+        float seed = (float)(scale * t->objectives.items[i]->weight);
+        tape_backward_from(t->tapes[i], seen->losses[i], &seed);
+    }
+}
+
+// The gradients g[0], g[1] at the embeddings become their shortest mixture.
+static void backward_balanced(ClassifierTrainer *t, Seen *seen)
+{
+    int64_t n = tensor_size(seen->embeddings);
+    float *g[2];
+    for (int i = 0; i < 2; i++) {
+        tape_backward(t->tapes[i], seen->losses[i]);
+        float *grad = tape_grad(t->tapes[i], seen->embeddings);
+        g[i] = tape_scratch(t->tapes[i], (size_t)n * sizeof(float));
+        memcpy(g[i], grad, (size_t)n * sizeof(float));
+        memset(grad, 0, (size_t)n * sizeof(float));
+    }
+    double share = seen->share = min_norm_share(g[0], g[1], n);
+    for (int64_t i = 0; i < n; i++)
+        seen->embeddings->grad[i] = (float)(share * g[0][i] + (1 - share) * g[1][i]);
+}
+
+static void add_detail(StepReport *report, const char *name, double value)
+{
+    int d = 0;
+    while (report->details[d].name)
+        d++;
+    report->details[d] = (StepDetail){name, value};
+}
+
+static void report_details(const ClassifierTrainer *t, const Seen *seen, StepReport *report)
+{
+    const AamReport *aam = &seen->report.aam;
+    double batch_size = (double)t->options.batch_size;
+    if (aam->losses) {
+        add_detail(report, "acc", aam->accuracy);
+        add_detail(report, "acc_margin", aam->accuracy_with_margin);
+        add_detail(report, "margin", seen->margin);
+    }
+    if (t->options.gate.gate_epoch > 0) {
+        add_detail(report, "passed", (double)aam->n_passed / batch_size);
+        add_detail(report, "corrected", (double)aam->n_corrected / batch_size);
+    }
+    for (int i = 0; i < t->objectives.n && t->objectives.n > 1; i++)
+        add_detail(report, t->objectives.items[i]->kind->name, seen->report.loss[i]);
+    if (t->options.balance)
+        add_detail(report, "share", seen->share);
+}
+
+static size_t arena_bytes(const ClassifierTrainer *t)
+{
+    size_t bytes = tape_peak_bytes(t->tape);
+    for (int i = 0; i < t->objectives.n; i++)
+        bytes += tape_peak_bytes(t->tapes[i]);
+    return bytes;
 }
 
 static int classifier_step(void *trainer, const Batch *batch, StepReport *report, Error *error)
@@ -202,31 +317,25 @@ static int classifier_step(void *trainer, const Batch *batch, StepReport *report
     (void)error;
     ClassifierTrainer *t = trainer;
     const ClassifierOptions *options = &t->options;
-    double margin = margin_at(&options->margin, batch->step);
-    AamReport seen;
+    Seen seen = {.margin = margin_at(&options->margin, batch->step)};
     gate_begin_step(&t->gate, batch->step);
-    Tensor *loss = forward(t, batch, margin, &seen);
-    gate_record(&t->gate, batch->utts, seen.losses, options->batch_size);
+    forward(t, batch, &seen);
+    if (seen.report.aam.losses)
+        gate_record(&t->gate, batch->utts, seen.report.aam.losses, options->batch_size);
     parameters_zero_grads(&t->parameters);
-    if (t->start) {
-        float scale = (float)(1 / fmax(loss->data[0], LOSS_FLOOR));
-        tape_backward_from(t->tape, loss, &scale);
+    if (options->balance)
+        backward_balanced(t, &seen);
+    else
+        backward_weighted(t, &seen);
+    tape_backward_on(t->tape);
+    if (t->start)
         add_pull(t);
-    } else {
-        tape_backward(t->tape, loss);
-    }
     double rate = schedule_at(&options->learning_rate, batch->step);
-    *report = (StepReport){
-        .loss = loss->data[0],
-        .gradient_norm = gradients_clip_global(&t->parameters, options->clip_norm),
-        .learning_rate = rate,
-        .details = {{"acc", seen.accuracy}, {"acc_margin", seen.accuracy_with_margin}, {"margin", margin}},
-        .arena_bytes = tape_peak_bytes(t->tape)};
-    if (options->gate.gate_epoch > 0) {
-        double batch_size = (double)options->batch_size;
-        report->details[3] = (StepDetail){"passed", (double)seen.n_passed / batch_size};
-        report->details[4] = (StepDetail){"corrected", (double)seen.n_corrected / batch_size};
-    }
+    *report = (StepReport){.loss = seen.total,
+                           .gradient_norm = gradients_clip_global(&t->parameters, options->clip_norm),
+                           .learning_rate = rate,
+                           .arena_bytes = arena_bytes(t)};
+    report_details(t, &seen, report);
     optimizer_step(&t->optimizer, rate);
     return 0;
 }

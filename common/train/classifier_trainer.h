@@ -1,4 +1,10 @@
-// An encoder trained to tell pseudo-speakers apart: AAM-softmax over class weights ("classifier.weight").
+// An encoder trained to tell pseudo-speakers apart: AAM-softmax over class weights ("classifier.weight"),
+// other objectives, or a weighted sum of them (objectives/objective.h).
+//
+// Two objectives may be balanced instead of weighted: at each step, the gradients that they send to the
+// embeddings are joined with the shares for which the sum is shortest (losses/min_norm.h), so neither drowns
+// the other and no step harms one of them. Parameters of an objective's own follow its own gradient (Sener
+// and Koltun 2018, algorithm 2).
 //
 // With a pull weight, the encoder is held near the weights that it started from (Miara et al. 2024):
 //
@@ -8,10 +14,10 @@
 // 0 that were loaded, which for WavLM is all of it and not the pooling; R = 0 at the first step pulls
 // nothing.
 //
-// The batch's group 0, one view, is what the classifier sees; where labels are corrected, group 1 is the same
-// without augmentation.
+// The batch's group 0, one crop of each utterance, is what the objectives see; where labels are corrected,
+// group 1 is the same without augmentation.
 #pragma once
-#include "losses/aam_softmax.h"
+#include "objectives/objective.h"
 #include "train/gate.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
@@ -22,11 +28,12 @@ typedef struct ClassifierOptions {
     const char *start_path; // weights to start from; NULL: drawn
     bool keep_classes;      // class weights, too: those of the same labels
     const char *freeze;     // comma-separated prefixes of parameter names; NULL or empty: none
-    int64_t n_classes;
-    const int64_t *labels; // [utterances of the corpus], -1 where the sampler never goes
-    double scale;
+    const int64_t *labels;  // [utterances of the corpus], -1 where the sampler never goes
+    const char *objectives;
+    ObjectiveOptions objective; // but for what the encoder decides, which is filled in
+    const float *teacher;       // [utterances of the corpus, teacher_dim], where an objective uses it
+    bool balance;               // needs two objectives
     MarginSchedule margin;
-    bool easy_margin;
     OptimizerOptions optimizer;
     Schedule learning_rate;
     double encoder_rate_factor; // of group 0; pooling (where it is a group of its own) and classes have 1

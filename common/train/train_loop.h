@@ -14,7 +14,7 @@
 #include "train/batches.h"
 #include "train/checkpoint.h"
 
-enum { TRAIN_DETAILS = 6 };
+enum { TRAIN_DETAILS = 12 };
 
 typedef struct StepDetail { // a further mean for the log line
     const char *name;

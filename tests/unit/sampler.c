@@ -205,6 +205,58 @@ static void test_any_start(void **state)
     sampler_destroy(late);
 }
 
+// Whatever the labelling: batches of different classes, views of one class, and no two the same in a group.
+static void check_groups(const Labelling *l, int64_t n_views, bool same)
+{
+    int64_t per_batch = l->n_classes < 5 ? l->n_classes : 5, batch_size = per_batch * n_views;
+    int64_t *utts = mem_alloc((size_t)batch_size, sizeof(int64_t)),
+            *times = mem_zero((size_t)l->n, sizeof *times);
+    Sampler *sampler =
+        sampler_create_grouped(l->labels, l->n, l->n_classes, l->most, batch_size, n_views, same, 3);
+    int64_t n_steps = (int64_t)sampler_steps_per_epoch(sampler);
+    for (int64_t step = 0; step < 40 * n_steps; step++) {
+        bool in_batch[40] = {false};
+        sampler_pick(sampler, step, utts);
+        for (int64_t c = 0; c < per_batch; c++) {
+            int64_t label = l->labels[utts[c]];
+            assert_true(label >= 0 && !in_batch[label]);
+            in_batch[label] = true;
+            for (int64_t v = 1; v < n_views; v++) {
+                assert_int_equal(l->labels[utts[v * per_batch + c]], label);
+                assert_true(same == (utts[v * per_batch + c] == utts[c]));
+            }
+            for (int64_t v = 0; v < n_views; v++)
+                times[utts[v * per_batch + c]]++;
+        }
+    }
+    for (int64_t i = 0; i < l->n; i++) // in 40 epochs everybody has a turn
+        assert_true((times[i] > 0) == (l->labels[i] >= 0));
+    mem_free(utts);
+    mem_free(times);
+    sampler_destroy(sampler);
+}
+
+static void test_groups(void **state)
+{
+    (void)state;
+    for (uint64_t draw = 0; draw < 30; draw++) {
+        Labelling l = draw_labelling(draw);
+        l.most = 1000; // or a class larger than all others together would take more epochs
+        check_groups(&l, 2, true);
+        for (int64_t i = 0; i < l.n; i++)
+            if (l.labels[i] >= 0 && l.sizes[l.labels[i]] < 2)
+                l.sizes[l.labels[i]] = 0; // classes of one are left out
+        int64_t renumbered[40], n = 0;
+        for (int64_t c = 0; c < l.n_classes; c++)
+            renumbered[c] = l.sizes[c] >= 2 ? n++ : -1;
+        for (int64_t i = 0; i < l.n; i++)
+            l.labels[i] = l.labels[i] < 0 ? -1 : renumbered[l.labels[i]];
+        l.n_classes = n;
+        if (n > 0)
+            check_groups(&l, 2, false);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_batch_larger_than_corpus),
         cmocka_unit_test(test_balanced_epoch),
         cmocka_unit_test(test_classes_apart),
+        cmocka_unit_test(test_groups),
         cmocka_unit_test(test_any_labelling),
         cmocka_unit_test(test_large_classes_take_turns),
         cmocka_unit_test(test_any_start),

@@ -1,0 +1,38 @@
+// AAM-softmax over the pseudo-speakers (losses/aam_softmax.h): parameter "classifier.weight" [n_classes, D].
+#include <math.h>
+
+#include "base/memory.h"
+#include "objectives/kinds.h"
+
+typedef struct Aam {
+    Objective base;
+    Parameter *classes;
+    double scale;
+    bool easy_margin;
+} Aam;
+
+static Objective *aam_create(const ObjectiveOptions *options, Parameters *parameters, Error *error)
+{
+    (void)error;
+    Aam *aam = mem_zero(1, sizeof *aam);
+    int64_t dims[2] = {options->n_classes, options->embedding_dim};
+    // Xavier's normal, as the reference draws its class weights.
+    Init init = {INIT_NORMAL, (float)sqrt(2.0 / (double)(dims[0] + dims[1]))};
+    aam->classes = parameters_add(parameters, 2, dims, init, CLASSIFIER_PREFIX "weight");
+    aam->classes->group = options->group;
+    aam->scale = options->scale;
+    aam->easy_margin = options->easy_margin;
+    return &aam->base;
+}
+
+static Tensor *aam_loss(Objective *objective, Tape *tape, const ObjectiveBatch *batch,
+                        ObjectiveReport *report)
+{
+    const Aam *aam = (const Aam *)objective;
+    AamSoftmax options = {
+        .margin = batch->margin, .scale = aam->scale, .easy_margin = aam->easy_margin, .gate = batch->gate};
+    return aam_softmax_loss(tape, batch->embeddings, &aam->classes->tensor, batch->labels, &options,
+                            &report->aam);
+}
+
+const ObjectiveKind aam_objective = {.name = "aam", .create = aam_create, .loss = aam_loss};
