@@ -20,7 +20,7 @@
 typedef struct Settings {
     TrainSettings train;
     const char *labels, *init, *schedule, *freeze, *objectives, *teacher;
-    int64_t frames, most_per_speaker, views, gate_epoch, correct_epoch, plan_classes;
+    int64_t frames, most_per_speaker, views, subcentres, gate_epoch, correct_epoch, plan_classes;
     double margin, margin_start, margin_ramp, scale, pull, decay, encoder_rate, confidence;
     double temperature, contrast_margin;
     bool easy_margin, nesterov, keep_classes, speed, balance, same_recording;
@@ -207,6 +207,7 @@ static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, i
                       .n_views = f->n_views,
                       .teacher_dim = f->teacher.dim,
                       .scale = s->scale,
+                      .subcentres = s->subcentres,
                       .easy_margin = s->easy_margin,
                       .temperature = s->temperature,
                       .contrast_margin = s->contrast_margin},
@@ -374,6 +375,7 @@ static Settings defaults(void)
                   .margin = 0.2,
                   .margin_ramp = 0.5,
                   .scale = 30,
+                  .subcentres = 1,
                   .decay = 0.95,
                   .confidence = 0.5,
                   .encoder_rate = 1,
@@ -429,6 +431,8 @@ int main(int argc, char **argv)
         {"margin-ramp", OPTION_REAL, &s.margin_ramp, 0, 1, NULL, NULL, "share of the steps in between",
          false},
         {"scale", OPTION_REAL, &s.scale, 1, 1000, NULL, NULL, "of the cosines", false},
+        {"subcentres", OPTION_INTEGER, &s.subcentres, 1, 16, NULL, NULL,
+         "weights of each pseudo-speaker in AAM-softmax, of which the nearest counts", false},
         {"easy-margin", OPTION_FLAG, &s.easy_margin, 0, 0, NULL, NULL, "no margin beyond a right angle",
          false},
         {"pull", OPTION_REAL, &s.pull, 0, 1000, NULL, NULL, "towards the initial weights (the recipe: 0.01)",

@@ -1,18 +1,18 @@
-// Letters: B batch, N classes, D embedding dimension.
+// Letters: B batch, N classes, K sub-centres of a class, D embedding dimension.
 #include "losses/aam_softmax.h"
 
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 
+#include "losses/unit_rows.h"
 #include "tensor/gemm.h"
 
-static const float NORM_FLOOR = 1e-12f; // PyTorch's F.normalize
-static const double SINE_FLOOR = 1e-6;  // below this angle the slope of sin(theta) is meaningless in float
-
 typedef struct Context {
-    float *unit_x, *unit_w; // [B, D], [N, D] rows of length 1
-    float *norm_x, *norm_w; // [B], [N]
+    float *unit_x, *unit_w; // [B, D], [N K, D] rows of length 1
+    float *norm_x, *norm_w; // [B], [N K]
+    int64_t n, k;           // N, K
+    const int32_t *nearest; // [B, N] each class's nearest sub-centre, where K > 1
     float *probability;     // [B, N] softmax of the logits
     float *slope;           // [B] d logit[b, y] / d cosine[b, y], over scale
     const int64_t *labels;  // [B] y, where the margin is
@@ -20,46 +20,6 @@ typedef struct Context {
     float scale;
     double n_counted; // what the sum of losses is divided by
 } Context;
-
-static void normalize_rows(const float *x, int64_t rows, int64_t dim, float *unit, float *norm)
-{
-#pragma omp parallel for schedule(static) if (rows * dim > 65536)
-    for (int64_t r = 0; r < rows; r++) {
-        double squares = 0;
-        for (int64_t d = 0; d < dim; d++)
-            squares += (double)x[r * dim + d] * x[r * dim + d];
-        norm[r] = fmaxf((float)sqrt(squares), NORM_FLOOR);
-        for (int64_t d = 0; d < dim; d++)
-            unit[r * dim + d] = x[r * dim + d] / norm[r];
-    }
-}
-
-// y = x / |x|: d_x = (d_y - y <y, d_y>) / |x|
-static void normalize_rows_backward(const float *unit, const float *norm, const float *d_unit, int64_t rows,
-                                    int64_t dim, float *d_x)
-{
-#pragma omp parallel for schedule(static) if (rows * dim > 65536)
-    for (int64_t r = 0; r < rows; r++) {
-        const float *y = unit + r * dim, *d_y = d_unit + r * dim;
-        double along = 0;
-        for (int64_t d = 0; d < dim; d++)
-            along += (double)y[d] * d_y[d];
-        for (int64_t d = 0; d < dim; d++)
-            d_x[r * dim + d] += (d_y[d] - y[d] * (float)along) / norm[r];
-    }
-}
-
-// The label's cosine with its margin, and the slope d result / d cosine.
-static double add_margin(const AamSoftmax *options, double cosine, double *slope)
-{
-    double margin = options->margin;
-    double sine = fmax(sqrt(fmax(1 - cosine * cosine, 0)), SINE_FLOOR);
-    bool inside = options->easy_margin ? cosine > 0 : cosine > cos(M_PI - margin);
-    *slope = inside ? cos(margin) + sin(margin) * cosine / sine : 1;
-    if (inside)
-        return cosine * cos(margin) - sine * sin(margin);
-    return options->easy_margin ? cosine : cosine - margin * sin(M_PI - margin);
-}
 
 // logits [N] -> softmax in probability [N]; returns the cross-entropy of `label`.
 static double softmax_row(const float *logits, int64_t n, int64_t label, float *probability)
@@ -104,6 +64,16 @@ static void fill_d_cosine(const Context *c, int64_t batch, int64_t n, float d_lo
     }
 }
 
+// d_cosine [B, N] of the classes -> [B, N K] of the sub-centres.
+static float *spread(Tape *tape, const Context *c, int64_t batch, const float *d_cosine)
+{
+    float *spread_out = tape_scratch(tape, (size_t)(batch * c->n * c->k) * sizeof(float));
+    memset(spread_out, 0, (size_t)(batch * c->n * c->k) * sizeof(float));
+    for (int64_t i = 0; i < batch * c->n; i++)
+        spread_out[i * c->k + c->nearest[i]] = d_cosine[i];
+    return spread_out;
+}
+
 static void aam_softmax_backward(Tape *tape, const Node *node)
 {
     const Context *c = node->context;
@@ -111,40 +81,76 @@ static void aam_softmax_backward(Tape *tape, const Node *node)
     int64_t batch = x->dim[0], dim = x->dim[1], n = w->dim[0];
     float *d_x = tape_grad(tape, x), *d_w = tape_grad(tape, w);
     TapeMark mark = tape_scratch_begin(tape);
-    float *d_cosine = tape_scratch(tape, (size_t)(batch * n) * sizeof(float));
-    fill_d_cosine(c, batch, n, node->output->grad[0], d_cosine);
+    float *d_cosine = tape_scratch(tape, (size_t)(batch * c->n) * sizeof(float));
+    fill_d_cosine(c, batch, c->n, node->output->grad[0], d_cosine);
+    if (c->k > 1)
+        d_cosine = spread(tape, c, batch, d_cosine);
     if (d_x) {
         float *d_unit = tape_scratch(tape, (size_t)(batch * dim) * sizeof(float));
         gemm(false, false, batch, dim, n, 1, d_cosine, n, c->unit_w, dim, 0, d_unit, dim);
-        normalize_rows_backward(c->unit_x, c->norm_x, d_unit, batch, dim, d_x);
+        unit_rows_backward(c->unit_x, c->norm_x, d_unit, batch, dim, d_x);
     }
     if (d_w) {
         float *d_unit = tape_scratch(tape, (size_t)(n * dim) * sizeof(float));
         gemm(true, false, n, dim, batch, 1, d_cosine, n, c->unit_x, dim, 0, d_unit, dim);
-        normalize_rows_backward(c->unit_w, c->norm_w, d_unit, n, dim, d_w);
+        unit_rows_backward(c->unit_w, c->norm_w, d_unit, n, dim, d_w);
     }
     tape_scratch_end(tape, mark);
 }
 
 static const Operator aam_softmax = {"aam_softmax", aam_softmax_backward};
 
-static Context *context_create(Tape *tape, const Tensor *x, const Tensor *w, const int64_t *labels)
+static Context *context_create(Tape *tape, const Tensor *x, const Tensor *w, const int64_t *labels,
+                               const AamSoftmax *options)
 {
     int64_t batch = x->dim[0], dim = x->dim[1], n = w->dim[0];
     Context *c = tape_scratch(tape, sizeof *c);
+    *c = (Context){.k = options->subcentres > 1 ? options->subcentres : 1, .n_counted = (double)batch};
+    assert(n % c->k == 0);
+    c->n = n / c->k;
+    c->scale = (float)options->scale;
     c->unit_x = tape_scratch(tape, (size_t)(batch * dim) * sizeof(float));
     c->unit_w = tape_scratch(tape, (size_t)(n * dim) * sizeof(float));
     c->norm_x = tape_scratch(tape, (size_t)batch * sizeof(float));
     c->norm_w = tape_scratch(tape, (size_t)n * sizeof(float));
-    c->probability = tape_scratch(tape, (size_t)(batch * n) * sizeof(float));
+    c->probability = tape_scratch(tape, (size_t)(batch * c->n) * sizeof(float));
     c->slope = tape_scratch(tape, (size_t)batch * sizeof(float));
     int64_t *copy = tape_scratch(tape, (size_t)batch * sizeof(int64_t));
     c->targets = tape_scratch(tape, (size_t)batch * sizeof(int64_t));
     memcpy(copy, labels, (size_t)batch * sizeof(int64_t));
     memcpy(c->targets, labels, (size_t)batch * sizeof(int64_t));
     c->labels = copy;
-    c->n_counted = (double)batch;
     return c;
+}
+
+// products [B, N K] with the sub-centres -> [B, N], each class's largest; nearest [B, N], or NULL.
+static void take_largest(const float *products, int64_t n, int64_t k, float *largest, int32_t *nearest)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int32_t best = 0;
+        for (int32_t j = 1; j < k; j++)
+            if (products[i * k + j] > products[i * k + best])
+                best = j;
+        largest[i] = products[i * k + best];
+        if (nearest)
+            nearest[i] = best;
+    }
+}
+
+// x [B, D] times the classes' weights [N K, D] -> [B, N], the largest of each class's; nearest: see
+// take_largest().
+static float *multiply(Tape *tape, const Context *c, const float *x, const float *weight, int64_t batch,
+                       int64_t dim, int32_t *nearest)
+{
+    int64_t rows = c->n * c->k;
+    float *largest = tape_scratch(tape, (size_t)(batch * c->n) * sizeof(float));
+    TapeMark mark = tape_scratch_begin(tape);
+    float *products = c->k > 1 ? tape_scratch(tape, (size_t)(batch * rows) * sizeof(float)) : largest;
+    gemm(false, true, batch, rows, dim, 1, x, dim, weight, dim, 0, products, rows);
+    if (c->k > 1)
+        take_largest(products, batch * c->n, c->k, largest, nearest);
+    tape_scratch_end(tape, mark);
+    return largest;
 }
 
 // --- the gate
@@ -167,12 +173,11 @@ static double most_probable(const float *scores, int64_t n, double sharpening, i
 static double pass_gate(Tape *tape, Context *c, const LossGate *gate, const Tensor *weight, int64_t batch,
                         AamReport *report)
 {
-    int64_t n = weight->dim[0], dim = weight->dim[1];
+    int64_t n = c->n;
     double sum = 0;
     TapeMark mark = tape_scratch_begin(tape);
-    float *scores = gate->clean ? tape_scratch(tape, (size_t)(batch * n) * sizeof(float)) : NULL;
-    if (scores)
-        gemm(false, true, batch, n, dim, 1, gate->clean, dim, weight->data, dim, 0, scores, n);
+    float *scores =
+        gate->clean ? multiply(tape, c, gate->clean, weight->data, batch, weight->dim[1], NULL) : NULL;
     for (int64_t b = 0; b < batch; b++) {
         const float *logits = report->logits + b * n;
         int64_t target;
@@ -195,16 +200,17 @@ static double pass_gate(Tape *tape, Context *c, const LossGate *gate, const Tens
 Tensor *aam_softmax_loss(Tape *tape, Tensor *embeddings, Tensor *weight, const int64_t *labels,
                          const AamSoftmax *options, AamReport *report)
 {
-    int64_t batch = embeddings->dim[0], dim = embeddings->dim[1], n = weight->dim[0];
+    int64_t batch = embeddings->dim[0], dim = embeddings->dim[1];
     assert(weight->dim[1] == dim && batch > 0);
     Tensor *loss = tape_tensor(tape, 1, (int64_t[]){1});
-    Context *c = context_create(tape, embeddings, weight, labels);
-    float *logits = tape_scratch(tape, (size_t)(batch * n) * sizeof(float)); // cosines at first
+    Context *c = context_create(tape, embeddings, weight, labels, options);
+    int64_t n = c->n;
     float *losses = tape_scratch(tape, (size_t)batch * sizeof(float));
-    c->scale = (float)options->scale;
-    normalize_rows(embeddings->data, batch, dim, c->unit_x, c->norm_x);
-    normalize_rows(weight->data, n, dim, c->unit_w, c->norm_w);
-    gemm(false, true, batch, n, dim, 1, c->unit_x, dim, c->unit_w, dim, 0, logits, n);
+    int32_t *nearest = c->k > 1 ? tape_scratch(tape, (size_t)(batch * n) * sizeof(int32_t)) : NULL;
+    c->nearest = nearest;
+    unit_rows(embeddings->data, batch, dim, c->unit_x, c->norm_x);
+    unit_rows(weight->data, weight->dim[0], dim, c->unit_w, c->norm_w);
+    float *logits = multiply(tape, c, c->unit_x, c->unit_w, batch, dim, nearest); // cosines at first
 
     int64_t n_right = 0, n_right_with_margin = 0;
     double sum = 0;
@@ -214,7 +220,7 @@ Tensor *aam_softmax_loss(Tape *tape, Tensor *embeddings, Tensor *weight, const i
         assert(labels[b] >= 0 && labels[b] < n);
         n_right += is_largest(row, n, labels[b]);
         double slope;
-        row[labels[b]] = (float)add_margin(options, row[labels[b]], &slope);
+        row[labels[b]] = (float)angular_margin(row[labels[b]], options->margin, options->easy_margin, &slope);
         c->slope[b] = (float)slope;
         n_right_with_margin += is_largest(row, n, labels[b]);
         for (int64_t k = 0; k < n; k++)

@@ -9,6 +9,9 @@
 // the class weights need to be of length 1. sin(theta) is kept away from 0, so an embedding that equals its
 // class weight has a finite gradient.
 //
+// With sub-centres (Deng et al., "Sub-center ArcFace", 2020) a class has several weights, and its cosine is
+// the largest of theirs: noisy labels gather at a sub-centre of their own.
+//
 // With a gate (Miara et al. 2024, after Han et al. 2022), a sample counts only when the log of its
 // cross-entropy is at most the threshold; the mean is over those that count. With clean embeddings, the
 // others may be corrected: where max softmax(weight . clean / sharpening), of plain dot products, is above
@@ -26,6 +29,7 @@ typedef struct AamSoftmax {
     double margin; // radians
     double scale;
     bool easy_margin;
+    int64_t subcentres;   // weights of a class, one behind the other; 0 stands for 1
     const LossGate *gate; // NULL: every sample counts
 } AamSoftmax;
 
@@ -39,7 +43,7 @@ typedef struct AamReport {
     int64_t n_passed, n_corrected;
 } AamReport;
 
-// embeddings [B, D], weight [N, D], labels [B] in 0..N-1 (asserted) -> the mean loss, one element.
-// report may be NULL.
+// embeddings [B, D], weight [N * subcentres, D], labels [B] in 0..N-1 (asserted) -> the mean loss, one
+// element. report may be NULL.
 Tensor *aam_softmax_loss(Tape *tape, Tensor *embeddings, Tensor *weight, const int64_t *labels,
                          const AamSoftmax *options, AamReport *report);

@@ -1,4 +1,5 @@
-// AAM-softmax over the pseudo-speakers (losses/aam_softmax.h): parameter "classifier.weight" [n_classes, D].
+// AAM-softmax over the pseudo-speakers (losses/aam_softmax.h): parameter "classifier.weight" [n_classes *
+// subcentres, D].
 #include <math.h>
 
 #include "base/memory.h"
@@ -8,6 +9,7 @@ typedef struct Aam {
     Objective base;
     Parameter *classes;
     double scale;
+    int64_t subcentres;
     bool easy_margin;
 } Aam;
 
@@ -15,12 +17,13 @@ static Objective *aam_create(const ObjectiveOptions *options, Parameters *parame
 {
     (void)error;
     Aam *aam = mem_zero(1, sizeof *aam);
-    int64_t dims[2] = {options->n_classes, options->embedding_dim};
+    int64_t dims[2] = {options->n_classes * options->subcentres, options->embedding_dim};
     // Xavier's normal, as the reference draws its class weights.
     Init init = {INIT_NORMAL, (float)sqrt(2.0 / (double)(dims[0] + dims[1]))};
     aam->classes = parameters_add(parameters, 2, dims, init, CLASSIFIER_PREFIX "weight");
     aam->classes->group = options->group;
     aam->scale = options->scale;
+    aam->subcentres = options->subcentres;
     aam->easy_margin = options->easy_margin;
     return &aam->base;
 }

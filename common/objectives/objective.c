@@ -6,7 +6,9 @@
 #include "base/memory.h"
 #include "objectives/kinds.h"
 
-static const ObjectiveKind *const KINDS[] = {&aam_objective};
+static const ObjectiveKind *const KINDS[] = {&aam_objective,      &supcon_objective, &supcon_caa_objective,
+                                             &in_batch_objective, &pair_objective,   &mfcon_objective,
+                                             &teacher_objective};
 enum { N_KINDS = sizeof KINDS / sizeof KINDS[0] };
 
 typedef struct Term { // of the sum

@@ -18,6 +18,7 @@ typedef struct ObjectiveOptions {
     const int64_t *map_dim;
     int64_t teacher_dim; // 0: there is no teacher
     double scale;        // of AAM-softmax
+    int64_t subcentres;  // of AAM-softmax, of each class
     bool easy_margin;
     double temperature, contrast_margin; // of the contrastive ones; the margin in radians
     int group;                           // learning-rate group of the parameters

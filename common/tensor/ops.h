@@ -15,11 +15,12 @@ Tensor *op_sigmoid(Tape *tape, Tensor *x);
 Tensor *op_dropout(Tape *tape, Tensor *x, float probability, Rng rng); // kept values times 1/(1-p)
 
 // --- shape (shape.c)
-Tensor *op_reshape(Tape *tape, Tensor *x, int n_dims, const int64_t *dims);  // shares data
-Tensor *op_slice_last(Tape *tape, Tensor *x, int64_t start, int64_t count);  // channels
-Tensor *op_concat_last(Tape *tape, Tensor *const *xs, int n);                // channels
-Tensor *op_slice_first(Tape *tape, Tensor *x, int64_t start, int64_t count); // batch; shares data
-Tensor *op_concat_first(Tape *tape, Tensor *const *xs, int n);               // batch
+Tensor *op_reshape(Tape *tape, Tensor *x, int n_dims, const int64_t *dims);      // shares data
+Tensor *op_slice_last(Tape *tape, Tensor *x, int64_t start, int64_t count);      // channels
+Tensor *op_concat_last(Tape *tape, Tensor *const *xs, int n);                    // channels
+Tensor *op_slice_first(Tape *tape, Tensor *x, int64_t start, int64_t count);     // batch; shares data
+Tensor *op_gather_first(Tape *tape, Tensor *x, const int64_t *index, int64_t n); // rows x[index[i]], copied
+Tensor *op_concat_first(Tape *tape, Tensor *const *xs, int n);                   // batch
 
 // --- linear and convolution (linear.c, conv1d.c)
 // ----------------------------------------------------------------- y = x W^T + b: x [..., I], weight [O, I],

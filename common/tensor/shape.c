@@ -82,6 +82,38 @@ Tensor *op_concat_first(Tape *tape, Tensor *const *xs, int n)
     return y;
 }
 
+typedef struct Gather {
+    const int64_t *index;
+    int64_t size; // of a row
+} Gather;
+
+static void gather_first_backward(Tape *tape, const Node *node)
+{
+    const Gather *gather = node->context;
+    float *d_x = tape_grad(tape, node->inputs[0]);
+    for (int64_t i = 0; i < node->output->dim[0]; i++)
+        add_into(d_x + gather->index[i] * gather->size, node->output->grad + i * gather->size, gather->size);
+}
+
+static const Operator GATHER_FIRST = {"gather_first", gather_first_backward};
+
+Tensor *op_gather_first(Tape *tape, Tensor *x, const int64_t *index, int64_t n)
+{
+    int64_t dims[TENSOR_MAX_DIMS] = {n, x->dim[1], x->dim[2], x->dim[3]};
+    Tensor *y = tape_tensor(tape, x->n_dims, dims);
+    Gather *gather = tape_scratch(tape, sizeof *gather);
+    int64_t *copy = tape_scratch(tape, (size_t)n * sizeof *copy);
+    memcpy(copy, index, (size_t)n * sizeof *copy);
+    *gather = (Gather){copy, tensor_size(x) / x->dim[0]};
+    for (int64_t i = 0; i < n; i++) {
+        assert(index[i] >= 0 && index[i] < x->dim[0]);
+        memcpy(y->data + i * gather->size, x->data + index[i] * gather->size,
+               (size_t)gather->size * sizeof(float));
+    }
+    tape_record(tape, &GATHER_FIRST, y, &x, 1, gather);
+    return y;
+}
+
 // --- channels
 
 static void slice_last_backward(Tape *tape, const Node *node)

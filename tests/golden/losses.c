@@ -1,4 +1,4 @@
-// AAM-softmax and DINO against the reference implementations (losses.safetensors).
+// AAM-softmax, DINO and contrastive losses against the reference implementations (losses.safetensors).
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +13,8 @@
 #include "losses/aam_softmax.h"
 #include "losses/dino.h"
 #include "losses/loss_mixture.h"
+#include "losses/supcon.h"
+#include "tensor/ops.h"
 #include "train/schedule.h"
 
 static const char *FILE_NAME = "losses.safetensors";
@@ -176,6 +178,89 @@ static void aam_softmax(void **state)
     golden_close(golden);
 }
 
+static void check_supcon(const Golden *golden, const cJSON *config)
+{
+    const char *name = config->string;
+    Tape *tape = tape_create();
+    tape_begin(tape, TAPE_RECORD);
+    Tensor *z = leaf(tape, golden_find(golden, "in.%s.z", name));
+    const int64_t *labels = golden_find(golden, "in.%s.label", name)->data;
+    Tensor *loss = supcon_loss(tape, z, labels, &(SupCon){golden_number(config, "temperature"), 0, false});
+    check(golden, "out", name, "loss", loss->data, 1);
+    tape_backward(tape, loss);
+    check(golden, "grad", name, "z", z->grad, tensor_size(z));
+    tape_destroy(tape);
+}
+
+// Two views, and every utterance a class of its own.
+static void check_ntxent(const Golden *golden, const cJSON *config)
+{
+    const char *name = config->string;
+    Tape *tape = tape_create();
+    tape_begin(tape, TAPE_RECORD);
+    Tensor *z[2] = {leaf(tape, golden_find(golden, "in.%s.z1", name)),
+                    leaf(tape, golden_find(golden, "in.%s.z2", name))};
+    int64_t n = z[0]->dim[0], *labels = mem_alloc((size_t)(2 * n), sizeof(int64_t));
+    for (int64_t i = 0; i < 2 * n; i++)
+        labels[i] = i % n;
+    Tensor *loss = supcon_loss(tape, op_concat_first(tape, z, 2), labels,
+                               &(SupCon){golden_number(config, "temperature"), 0, false});
+    check(golden, "out", name, "loss", loss->data, 1);
+    tape_backward(tape, loss);
+    check(golden, "grad", name, "z1", z[0]->grad, tensor_size(z[0]));
+    check(golden, "grad", name, "z2", z[1]->grad, tensor_size(z[1]));
+    mem_free(labels);
+    tape_destroy(tape);
+}
+
+// The sum of SupCon over all views [sample, view, dim] and AAM-softmax of view 0.
+static void check_aamsupcon(const Golden *golden, const cJSON *config)
+{
+    const char *name = config->string;
+    Tape *tape = tape_create();
+    tape_begin(tape, TAPE_RECORD);
+    Tensor *features = leaf(tape, golden_find(golden, "in.%s.features", name));
+    Tensor *weight = leaf(tape, golden_find(golden, "param.%s.weight", name));
+    const int64_t *label = golden_find(golden, "in.%s.label", name)->data;
+    int64_t n = features->dim[0], n_views = features->dim[1], first[64], labels[64];
+    assert_true(n * n_views <= 64);
+    for (int64_t i = 0; i < n * n_views; i++)
+        labels[i] = label[i / n_views];
+    for (int64_t i = 0; i < n; i++)
+        first[i] = i * n_views;
+    Tensor *x = op_reshape(tape, features, 2, (int64_t[]){n * n_views, features->dim[2]});
+    Tensor *supcon = supcon_loss(tape, x, labels, &(SupCon){golden_number(config, "temperature"), 0, false});
+    AamSoftmax options = {.margin = golden_number(config, "margin"), .scale = golden_number(config, "scale")};
+    Tensor *aam = aam_softmax_loss(tape, op_gather_first(tape, x, first, n), weight, label, &options, NULL);
+    Tensor *loss = op_add(tape, supcon, aam);
+    check(golden, "out", name, "supcon_part", supcon->data, 1);
+    check(golden, "out", name, "aam_part", aam->data, 1);
+    check(golden, "out", name, "loss", loss->data, 1);
+    tape_backward(tape, loss);
+    check(golden, "grad", name, "features", features->grad, tensor_size(features));
+    check(golden, "grad", name, "weight", weight->grad, tensor_size(weight));
+    tape_destroy(tape);
+}
+
+static void contrastive(void **state)
+{
+    (void)state;
+    Golden *golden = golden_open(FILE_NAME);
+    const cJSON *config;
+    int n = 0;
+    cJSON_ArrayForEach(config, cJSON_GetObjectItem(golden_config(golden), "cases"))
+    {
+        if (strncmp(config->string, "supcon", 6) == 0)
+            n++, check_supcon(golden, config);
+        else if (strncmp(config->string, "ntxent", 6) == 0)
+            n++, check_ntxent(golden, config);
+        else if (strncmp(config->string, "aamsupcon", 9) == 0)
+            n++, check_aamsupcon(golden, config);
+    }
+    assert_int_equal(n, 6);
+    golden_close(golden);
+}
+
 static Schedule teacher_temperature(const cJSON *config)
 {
     return (Schedule){.kind = SCHEDULE_CONSTANT,
@@ -256,7 +341,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(aam_softmax),          cmocka_unit_test(loss_gate),
         cmocka_unit_test(gate_threshold),       cmocka_unit_test(dino),
-        cmocka_unit_test(teacher_temperatures),
+        cmocka_unit_test(teacher_temperatures), cmocka_unit_test(contrastive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

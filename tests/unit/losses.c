@@ -51,6 +51,26 @@ static double cosine(const float *a, const float *b)
     return ab / sqrt(aa * bb);
 }
 
+static int64_t subcentres_of(const AamSoftmax *options)
+{
+    return options->subcentres ? options->subcentres : 1;
+}
+
+// Of x [D] and class n's nearest sub-centre; *gap: by how much it is the nearest.
+static double class_cosine(const Tensor *weight, const AamSoftmax *options, const float *x, int n,
+                           double *gap)
+{
+    int64_t k = subcentres_of(options);
+    double best = -2, second = -3;
+    for (int64_t j = 0; j < k; j++) {
+        double c = cosine(x, weight->data + (n * k + j) * D);
+        second = fmax(second, fmin(c, best));
+        best = fmax(best, c);
+    }
+    *gap = best - second;
+    return best;
+}
+
 // By angles, as the paper writes it.
 static void plain_aam(Tensor *const *leaves, const void *context, double *expected)
 {
@@ -59,7 +79,8 @@ static void plain_aam(Tensor *const *leaves, const void *context, double *expect
     for (int b = 0; b < B; b++) {
         double sum = 0, target = 0;
         for (int n = 0; n < N; n++) {
-            double c = cosine(leaves[0]->data + b * D, leaves[1]->data + n * D), theta = acos(c);
+            double gap, c = class_cosine(leaves[1], options, leaves[0]->data + b * D, n, &gap),
+                        theta = acos(c);
             if (n == LABELS[b] && options->easy_margin)
                 c = c > 0 ? cos(theta + options->margin) : c;
             else if (n == LABELS[b])
@@ -74,13 +95,21 @@ static void plain_aam(Tensor *const *leaves, const void *context, double *expect
     expected[0] = total / B;
 }
 
-// The loss jumps where the margin stops to apply; differences must not straddle that.
+// The loss jumps where the margin stops to apply, and its slope where another sub-centre becomes the nearest;
+// differences must not straddle that.
 static bool is_clear_of_jump(Tensor *const *leaves, const AamSoftmax *options)
 {
-    double jump = options->easy_margin ? 0 : cos(M_PI - options->margin);
-    for (int b = 0; b < B; b++)
-        if (fabs(cosine(leaves[0]->data + b * D, leaves[1]->data + LABELS[b] * D) - jump) < 0.1)
+    double jump = options->easy_margin ? 0 : cos(M_PI - options->margin), gap;
+    for (int b = 0; b < B; b++) {
+        if (fabs(class_cosine(leaves[1], options, leaves[0]->data + b * D, (int)LABELS[b], &gap) - jump) <
+            0.1)
             return false;
+        for (int n = 0; n < N; n++) {
+            class_cosine(leaves[1], options, leaves[0]->data + b * D, n, &gap);
+            if (gap < 0.05)
+                return false;
+        }
+    }
     return true;
 }
 
@@ -90,7 +119,7 @@ static void check_aam(const char *name, AamSoftmax options)
     for (uint64_t attempt = 0;; attempt++) {
         Rng rng = rng_stream(test_seed(), name, attempt, 0);
         leaves[0] = rows_create(&rng, B);
-        leaves[1] = rows_create(&rng, N);
+        leaves[1] = rows_create(&rng, N * subcentres_of(&options));
         if (is_clear_of_jump(leaves, &options))
             break;
         leaf_destroy(leaves[0]);
@@ -116,6 +145,7 @@ static void test_aam(void **state)
     check_aam("aam, no margin", (AamSoftmax){.margin = 0, .scale = 8});
     check_aam("aam, wide margin", (AamSoftmax){.margin = 1.2, .scale = 4});
     check_aam("aam, easy", (AamSoftmax){.margin = 0.3, .scale = 8, .easy_margin = true});
+    check_aam("aam, sub-centres", (AamSoftmax){.margin = 0.2, .scale = 8, .subcentres = 3});
 }
 
 // Embeddings that equal a class weight, oppose one, or are zero: finite loss and gradients.

@@ -306,20 +306,21 @@ static int run_classifier(Run *run, const cJSON *architecture, TrainLoop *loop, 
     int64_t labels[N_UTTS];
     for (int i = 0; i < N_UTTS; i++)
         labels[i] = i / EACH;
-    ClassifierOptions options = {.architecture = architecture,
-                                 .start_path = run->init,
-                                 .freeze = run->init ? "layer1." : NULL,
-                                 .labels = labels,
-                                 .objectives = "aam",
-                                 .objective = {.n_classes = SPEAKERS, .n_views = 1, .scale = 30},
-                                 .margin = {0, 0.2, 0, STEPS, false},
-                                 .optimizer = optimizer_of(run),
-                                 .learning_rate = rate(0.02),
-                                 .encoder_rate_factor = 0.5,
-                                 .pull = run->init ? 0.01 : 0,
-                                 .crops = loop->batches.groups[0],
-                                 .batch_size = BATCH,
-                                 .seed = SEED};
+    ClassifierOptions options = {
+        .architecture = architecture,
+        .start_path = run->init,
+        .freeze = run->init ? "layer1." : NULL,
+        .labels = labels,
+        .objectives = "aam",
+        .objective = {.n_classes = SPEAKERS, .n_views = 1, .scale = 30, .subcentres = 1},
+        .margin = {0, 0.2, 0, STEPS, false},
+        .optimizer = optimizer_of(run),
+        .learning_rate = rate(0.02),
+        .encoder_rate_factor = 0.5,
+        .pull = run->init ? 0.01 : 0,
+        .crops = loop->batches.groups[0],
+        .batch_size = BATCH,
+        .seed = SEED};
     loop->batches.n_groups = 1;
     ClassifierTrainer *trainer = classifier_trainer_create(&options, error);
     if (!trainer)

@@ -1,0 +1,75 @@
+// The pair head learns on the batch (Go et al. 2024): an utterance and the next view of its pseudo-speaker
+// are a pair of one speaker, an utterance and the most similar one of another pseudo-speaker a pair of two.
+// With V views of C pseudo-speakers that is (V - 1) C against V C pairs; the paper's 2 views make it 1 to 2.
+#include "base/memory.h"
+#include "models/pair_head.h"
+#include "losses/plain.h"
+#include "losses/unit_rows.h"
+#include "objectives/kinds.h"
+#include "tensor/gemm.h"
+
+typedef struct Pair {
+    Objective base;
+    PairHead head;
+    int64_t n_views;
+} Pair;
+
+static Objective *pair_create(const ObjectiveOptions *options, Parameters *parameters, Error *error)
+{
+    (void)error;
+    Pair *pair = mem_zero(1, sizeof *pair);
+    pair->head = pair_head_declare(parameters, PAIR_HEAD_PREFIX, options->embedding_dim, options->group);
+    pair->n_views = options->n_views;
+    return &pair->base;
+}
+
+// nearest [N]: each row's most similar row of another class; the row itself where all are of one class.
+static void find_hard_negatives(Tape *tape, const Tensor *x, const int64_t *labels, int64_t *nearest)
+{
+    int64_t n = x->dim[0], dim = x->dim[1];
+    TapeMark mark = tape_scratch_begin(tape);
+    float *unit = tape_scratch(tape, (size_t)(n * dim) * sizeof(float));
+    float *norm = tape_scratch(tape, (size_t)n * sizeof(float));
+    float *cosine = tape_scratch(tape, (size_t)(n * n) * sizeof(float));
+    unit_rows(x->data, n, dim, unit, norm);
+    gemm(false, true, n, n, dim, 1, unit, dim, unit, dim, 0, cosine, n);
+    for (int64_t i = 0; i < n; i++) {
+        nearest[i] = i;
+        for (int64_t j = 0; j < n; j++)
+            if (labels[j] != labels[i] && (nearest[i] == i || cosine[i * n + j] > cosine[i * n + nearest[i]]))
+                nearest[i] = j;
+    }
+    tape_scratch_end(tape, mark);
+}
+
+static Tensor *pair_loss(Objective *objective, Tape *tape, const ObjectiveBatch *batch,
+                         ObjectiveReport *report)
+{
+    (void)report;
+    const Pair *pair = (const Pair *)objective;
+    Tensor *x = batch->embeddings;
+    int64_t n = x->dim[0], per_view = n / pair->n_views, n_same = n - per_view, n_pairs = 0;
+    int64_t *nearest = tape_scratch(tape, (size_t)n * sizeof(int64_t));
+    int64_t *enrol = tape_scratch(tape, (size_t)(n_same + n) * sizeof(int64_t));
+    int64_t *test = tape_scratch(tape, (size_t)(n_same + n) * sizeof(int64_t));
+    int64_t *is_same = tape_scratch(tape, (size_t)(n_same + n) * sizeof(int64_t));
+    find_hard_negatives(tape, x, batch->labels, nearest);
+    for (int64_t i = 0; i < n_same; i++, n_pairs++) {
+        enrol[n_pairs] = i;
+        test[n_pairs] = i + per_view;
+        is_same[n_pairs] = 1;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (nearest[i] == i)
+            continue;
+        enrol[n_pairs] = nearest[i];
+        test[n_pairs] = i;
+        is_same[n_pairs++] = 0;
+    }
+    Tensor *logits = pair_head_forward(&pair->head, tape, op_gather_first(tape, x, enrol, n_pairs),
+                                       op_gather_first(tape, x, test, n_pairs));
+    return cross_entropy_loss(tape, logits, is_same);
+}
+
+const ObjectiveKind pair_objective = {
+    .name = "pair", .uses_pairs = true, .create = pair_create, .loss = pair_loss};
