@@ -24,12 +24,13 @@
 #include "score/score_norm.h"
 #include "score/statistics_baseline.h"
 #include "score/trials.h"
+#include "train/pair_scorer.h"
 
 enum { DET_POINTS = 400 };
 
 typedef struct Settings {
     const char *embeddings, *list, *trials, *scores, *report, *audio, *norm, *cohort, *cohort_labels;
-    const char *crop_embeddings;
+    const char *crop_embeddings, *pair_head;
     const char *calibrate, *calibration; // to write, to read
     bool label_free, center;
     int64_t label_free_pairs, top;
@@ -42,6 +43,8 @@ typedef struct Result {
     double baseline_eer; // NAN: not computed
     bool calibrated;
     double cllr, cllr_min, actual_dcf_p01, actual_dcf_p05;
+    double pair_eer, pair_min_dcf_p01;   // of the pair head; NAN: not asked for
+    double fused_eer, fused_min_dcf_p01; // of the pair head together with the other scores
     DetCurve curve;
 } Result;
 
@@ -203,6 +206,53 @@ static int measure_baseline(const char *audio, const Embeddings *embeddings, con
     return status;
 }
 
+// --- the pair head
+
+// To mean 0 and standard deviation 1 over the trials, which takes no labels.
+static void standardise(double *scores, int64_t n)
+{
+    double sum = 0, squares = 0;
+    for (int64_t t = 0; t < n; t++)
+        sum += scores[t];
+    for (int64_t t = 0; t < n; t++)
+        squares += (scores[t] - sum / (double)n) * (scores[t] - sum / (double)n);
+    double deviation = sqrt(squares / (double)n);
+    for (int64_t t = 0; t < n; t++)
+        scores[t] = (scores[t] - sum / (double)n) / (deviation > 0 ? deviation : 1);
+}
+
+static int measure_scores(const Trials *trials, const double *scores, double *eer, double *min_dcf_p01,
+                          Error *error)
+{
+    DetCurve curve;
+    if (measure_curve(trials, scores, &curve, error) < 0)
+        return -1;
+    *eer = det_eer(&curve, NULL);
+    *min_dcf_p01 = det_min_dcf(&curve, 0.01);
+    det_curve_release(&curve);
+    return 0;
+}
+
+// The head alone, and the mean of its standardised scores and those that are there.
+static int measure_pair_head(const char *model, const Embeddings *embeddings, const Trials *trials,
+                             const double *scores, Result *result, Error *error)
+{
+    size_t n = (size_t)trials->n;
+    double *fused = mem_alloc(2 * n, sizeof(double)), *others = fused + n;
+    int status = pair_head_score(model, embeddings->matrix, embeddings->dim, trials, fused, error);
+    if (status == 0)
+        status = measure_scores(trials, fused, &result->pair_eer, &result->pair_min_dcf_p01, error);
+    memcpy(others, scores, n * sizeof(double));
+    standardise(fused, trials->n);
+    standardise(others, trials->n);
+    for (size_t t = 0; t < n; t++)
+        fused[t] = (fused[t] + others[t]) / 2;
+    if (status == 0)
+        status = measure_scores(trials, fused, &result->fused_eer, &result->fused_min_dcf_p01, error);
+    mem_free(fused);
+    return status;
+}
+
 // --- calibration
 
 // Turns scores into log-likelihood ratios, where the user asked for them.
@@ -287,6 +337,12 @@ static int publish_report(const Settings *settings, const Trials *trials, const 
         add_number(json, "actual_dcf_p05", result->actual_dcf_p05);
         cJSON_AddBoolToObject(json, "calibrated_on_these_trials", settings->calibrate != NULL);
     }
+    if (settings->pair_head) {
+        add_number(json, "pair_head_eer", 100 * result->pair_eer);
+        add_number(json, "pair_head_min_dcf_p01", result->pair_min_dcf_p01);
+        add_number(json, "fused_eer", 100 * result->fused_eer);
+        add_number(json, "fused_min_dcf_p01", result->fused_min_dcf_p01);
+    }
     add_number(json, "statistics_baseline_eer", 100 * result->baseline_eer);
     cJSON_AddBoolToObject(json, "label_free", settings->label_free);
     cJSON_AddStringToObject(json, "trial_form", trials->form);
@@ -320,6 +376,10 @@ static void print_metrics(const Settings *settings, const Trials *trials, const 
         printf("Cllr = %.3f (at best %.3f), actDCF 0.01 = %.3f, 0.05 = %.3f%s\n", result->cllr,
                result->cllr_min, result->actual_dcf_p01, result->actual_dcf_p05,
                settings->calibrate ? "; calibrated on these very trials" : "");
+    if (settings->pair_head)
+        printf("EER of the pair head = %.3f, together with cosine = %.3f; minDCF 0.01 = %.3f, %.3f\n",
+               100 * result->pair_eer, 100 * result->fused_eer, result->pair_min_dcf_p01,
+               result->fused_min_dcf_p01);
     if (isfinite(result->baseline_eer))
         printf("EER of untrained statistics (MFCC mean and deviation) = %.3f\n", 100 * result->baseline_eer);
 }
@@ -393,6 +453,9 @@ static int evaluate(const Settings *settings, int64_t seed, Embeddings *embeddin
     result->min_dcf_p05 = det_min_dcf(&result->curve, 0.05);
     if (settings->calibrate || settings->calibration)
         measure_calibrated(trials, scores, result);
+    if (settings->pair_head &&
+        measure_pair_head(settings->pair_head, embeddings, trials, scores, result, error) < 0)
+        return -1;
     if (!settings->audio)
         return 0;
     return measure_baseline(settings->audio, embeddings, trials, &result->baseline_eer, error);
@@ -425,6 +488,8 @@ int main(int argc, char **argv)
          "of the cohort, the nearest that count in as-norm", false},
         {"crop-embeddings", OPTION_TEXT, &s.crop_embeddings, 0, 0, NULL, "FILE",
          "of voxloop-extract --crops: scores are averaged with the crops' mean cosine", false},
+        {"pair-head", OPTION_TEXT, &s.pair_head, 0, 0, NULL, "MODEL",
+         "also score with the pair head of a model (voxloop-finetune --objectives aam,pair)", false},
         {"calibrate", OPTION_TEXT, &s.calibrate, 0, 0, NULL, "FILE",
          "learn from these trials what makes scores log-likelihood ratios, and write it", false},
         {"calibration", OPTION_TEXT, &s.calibration, 0, 0, NULL, "FILE",
@@ -445,6 +510,8 @@ int main(int argc, char **argv)
 
     if (s.crop_embeddings && (s.center || s.cohort))
         program_misuse(&program, "--crop-embeddings goes without --center and --norm");
+    if (s.pair_head && s.center)
+        program_misuse(&program, "--pair-head goes without --center");
     if (s.calibrate && s.calibration)
         program_misuse(&program, "--calibrate and --calibration exclude each other");
     bool normalises = strcmp(s.norm, "none") != 0;
@@ -454,14 +521,18 @@ int main(int argc, char **argv)
     Error error = {0};
     Embeddings embeddings = {0};
     Trials trials = {0};
-    Result result = {.baseline_eer = NAN};
+    Result result = {.baseline_eer = NAN,
+                     .pair_eer = NAN,
+                     .pair_min_dcf_p01 = NAN,
+                     .fused_eer = NAN,
+                     .fused_min_dcf_p01 = NAN};
     if (embeddings_load(s.embeddings, s.list, &embeddings, &error) < 0 ||
         load_trials(&s, program.seed, &embeddings, &trials, &error) < 0)
         return program_fail(&program, &error);
     double *scores = mem_alloc((size_t)trials.n + 1, sizeof(double));
-    const char *inputs[6] = {s.embeddings},
-               *optional[] = {s.trials, s.cohort, s.cohort_labels, s.calibration};
-    for (int i = 0, n = 1; i < 4; i++)
+    const char *inputs[7] = {s.embeddings},
+               *optional[] = {s.trials, s.cohort, s.cohort_labels, s.calibration, s.pair_head};
+    for (int i = 0, n = 1; i < 5; i++)
         if (optional[i])
             inputs[n++] = optional[i];
     if (evaluate(&s, program.seed, &embeddings, &trials, scores, &result, &error) < 0 ||

@@ -93,6 +93,32 @@ at_speeds --out next.safetensors --init whole/at_speeds.safetensors --keep-class
     { cat log >&2; fail "no start with the classes of three speeds"; }
 expect_one_line 1 'another shape .classifier.weight' finetune --quiet --out bad.safetensors --init whole/at_speeds.safetensors --keep-classes
 
+# Other objectives: two utterances of each speaker in a batch, a teacher, a pair head; killed and gone on with the same
+# bytes, and read by the stages that follow.
+objectives() {
+    "$bin/voxloop-finetune" --audio audio --labels utt2spk --architecture $small --steps 30 --batch 6 --views 2 --frames 60 \
+        --objectives aam,in-batch=0.2,pair=0.1,teacher=0.5 --subcentres 2 --teacher a.tar.zst --log-every 10 \
+        --checkpoint-every 1 --threads 2 "$@"
+}
+objectives --out whole/objectives.safetensors >/dev/null 2>log || { cat log >&2; fail "objectives failed"; }
+interrupted KILL objectives
+objectives --out broken/objectives.safetensors >/dev/null 2>log || { cat log >&2; fail "objectives did not go on"; }
+cmp whole/objectives.safetensors broken/objectives.safetensors || fail "objectives after SIGKILL gave other bytes"
+grep -qE ' aam [0-9.]+ in-batch [0-9.]+ pair [0-9.]+ teacher [0-9.]+' whole/finetune.log || fail "finetune.log: $(cat whole/finetune.log)"
+for sum in "supcon --contrast-margin 0.2" "mfcon,aam" "supcon --same-recording --labels alone" "aam,supcon-caa --balance"; do
+    paste -d ' ' <(cut -d ' ' -f 1 utt2spk) <(seq 12) >alone
+    finetune --gate-epoch 0 --correct-epoch 0 --out some.safetensors --steps 4 --seed 1 --objectives $sum >/dev/null 2>log ||
+        { cat log >&2; fail "objectives $sum failed"; }
+done
+grep -qE ' share [01]\.[0-9]+' finetune.log || fail "no balance in the log: $(cat finetune.log)"
+extract --model whole/objectives.safetensors --out o.tar.zst || fail "extract after objectives failed"
+awk '{u[NR] = $1; s[NR] = $2} END {for (i = 1; i <= NR; i++) for (j = 1; j < i; j++) print (s[i] == s[j]), u[i], u[j]}' utt2spk >trials
+"$bin/voxloop-evaluate" --embeddings o.tar.zst --trials trials --pair-head whole/objectives.safetensors --scores s.txt \
+    --report e.json >out 2>log || { cat log >&2; fail "evaluate --pair-head failed"; }
+grep -qE '^EER of the pair head = [0-9.]+, together with cosine = [0-9.]+' out || fail "$(cat out)"
+expect_one_line 1 "finetune.safetensors has no pair head" "$bin/voxloop-evaluate" --quiet --embeddings o.tar.zst --trials trials \
+    --pair-head whole/finetune.safetensors --scores s.txt --report e.json
+
 # Bad input: one line says so, and nothing is written.
 refuses() {
     expect "$@"
@@ -108,6 +134,17 @@ refuses 1 "correct-epoch 2 needs a --gate-epoch" finetune $out --correct-epoch 2
 refuses 1 "correct-epoch would mix up the speeds" finetune $out --speed
 refuses 1 "spec-augment masks filter banks" finetune $out --encoder wavlm --spec-augment 0.5 \
     --architecture encoder_layers=1,encoder_embed_dim=32,encoder_ffn_embed_dim=32,encoder_attention_heads=2
+plain="finetune $out --gate-epoch 0 --correct-epoch 0"
+refuses 1 "objective tripelt is not known; there are aam, supcon" $plain --objectives tripelt
+refuses 1 "batch 5 must be a multiple of --views 2" $plain --objectives supcon --batch 5
+refuses 1 "balance needs two objectives, and there are 1" $plain --balance
+refuses 1 "balance compares gradients at the embeddings, and mfcon" $plain --balance --objectives aam,mfcon
+refuses 1 "gate-epoch looks at the losses of objective aam" finetune $out --objectives supcon
+refuses 1 "objective teacher and --teacher FILE go together" $plain --objectives aam,teacher
+refuses 1 "knows no other speeds" $plain --objectives aam,teacher --teacher a.tar.zst --speed
+refuses 1 "0 pseudo-speakers have 2 or more utterances, and a batch takes 2" $plain --objectives supcon --labels alone
+head -n 9 c.scp >few.scp
+refuses 1 "few.scp lacks 3 of the 12 utterances: s3-u0.wav, s3-u1.wav, s3-u2.wav" $plain --objectives aam,teacher --teacher few.scp
 refuses 1 "cannot open missing|missing" finetune $out --labels missing
 sed 's/^/other-/' utt2spk >strangers
 refuses 1 "0 pseudo-speakers" finetune $out --labels strangers
