@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-bool architecture_is_count(const cJSON *item, int64_t most)
+bool architecture_is_whole(const cJSON *item, int64_t least, int64_t most)
 {
-    return cJSON_IsNumber(item) && item->valuedouble >= 1 && item->valuedouble <= (double)most &&
+    return cJSON_IsNumber(item) && item->valuedouble >= (double)least && item->valuedouble <= (double)most &&
            item->valuedouble == floor(item->valuedouble);
 }
 
@@ -25,9 +25,10 @@ static int read_key(const char *encoder, const cJSON *item, const ArchitectureKe
 {
     switch (key->type) {
     case KEY_COUNT:
-        if (!architecture_is_count(item, key->most))
-            return error_set(error, "%s: %s must be a whole number from 1 to %lld", encoder, key->name,
-                             (long long)key->most);
+    case KEY_NUMBER:
+        if (!architecture_is_whole(item, key->type == KEY_COUNT, key->most))
+            return error_set(error, "%s: %s must be a whole number from %d to %lld", encoder, key->name,
+                             key->type == KEY_COUNT, (long long)key->most);
         *(int64_t *)field = (int64_t)item->valuedouble;
         return 0;
     case KEY_PROBABILITY:
@@ -81,6 +82,7 @@ cJSON *architecture_value(const ArchitectureKey *key, const void *config)
     const char *field = (const char *)config + key->offset;
     switch (key->type) {
     case KEY_COUNT:
+    case KEY_NUMBER:
         return cJSON_CreateNumber((double)*(const int64_t *)field);
     case KEY_PROBABILITY:
         return cJSON_CreateNumber(*(const double *)field);

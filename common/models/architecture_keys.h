@@ -7,6 +7,7 @@
 
 typedef enum KeyType {
     KEY_COUNT,       // int64_t, 1..most
+    KEY_NUMBER,      // int64_t, 0..most
     KEY_PROBABILITY, // double, 0 to less than 1
     KEY_BOOL,        // bool
     KEY_CHOICE,      // bool, by the words for false and true
@@ -25,7 +26,7 @@ typedef struct ArchitectureKey {
 // sentences.
 int architecture_read(const char *encoder, const cJSON *architecture, const ArchitectureKey *keys, int n_keys,
                       void *config, Error *error);
-// Whether the number is whole and from 1 to `most`.
-bool architecture_is_count(const cJSON *item, int64_t most);
+// Whether it is a whole number from `least` to `most`.
+bool architecture_is_whole(const cJSON *item, int64_t least, int64_t most);
 // A key's value in the configuration, as JSON; NULL for KEY_OTHER.
 cJSON *architecture_value(const ArchitectureKey *key, const void *config);

@@ -36,6 +36,7 @@ typedef struct NamedArchitecture {
 typedef struct EncoderKind {
     const char *name;
     NamedArchitecture architectures[ENCODER_MAX_ARCHITECTURES]; // name NULL behind the last
+    bool no_gradient; // made in another way than by training on a loss
     Encoder *(*create)(const cJSON *architecture, Parameters *parameters, Error *error);
     void (*destroy)(Encoder *encoder);
     Tensor *(*forward)(Encoder *encoder, Tape *tape, Tensor *input,

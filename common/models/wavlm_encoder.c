@@ -67,7 +67,7 @@ static int parse_convs(const cJSON *list, WavlmConfig *config, Error *error)
         int64_t value[3];
         for (int j = 0; j < 3; j++) {
             const cJSON *number = cJSON_GetArrayItem(conv, j);
-            if (cJSON_GetArraySize(conv) != 3 || !architecture_is_count(number, 1 << 16))
+            if (cJSON_GetArraySize(conv) != 3 || !architecture_is_whole(number, 1, 1 << 16))
                 return error_set(error, "wavlm: conv_feature_layers[%d] must be [channels, kernel, stride]",
                                  i);
             value[j] = (int64_t)number->valuedouble;

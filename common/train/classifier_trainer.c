@@ -90,6 +90,9 @@ static int build(ClassifierTrainer *t, Error *error)
     const ClassifierOptions *options = &t->options;
     if (!(t->encoder = encoder_create(options->architecture, &t->parameters, error)))
         return -1;
+    if (t->encoder->kind->no_gradient)
+        return error_set(error, "%s: an encoder %s cannot be fine-tuned", options->start_path,
+                         t->encoder->kind->name);
     ObjectiveOptions objective = options->objective;
     objective.embedding_dim = t->encoder->embedding_dim;
     objective.n_maps = t->encoder->n_maps;

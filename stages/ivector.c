@@ -1,0 +1,133 @@
+// voxloop-ivector: an i-vector extractor from audio alone, by expectation-maximisation. voxloop-extract uses
+// it.
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "cache/corpus.h"
+#include "cache/provenance.h"
+#include "train/architecture.h"
+#include "train/checkpoint.h"
+#include "train/ivector_trainer.h"
+#include "train/settings.h"
+
+typedef struct Settings {
+    const char *audio, *out;
+    int64_t gaussians, dim, ceps, deltas, mean_window;
+    bool vad;
+    IvectorTraining training;
+} Settings;
+
+static cJSON *architecture_of(const Settings *s)
+{
+    cJSON *architecture = cJSON_CreateObject();
+    cJSON_AddStringToObject(architecture, "encoder", "ivector");
+    cJSON_AddNumberToObject(architecture, "gaussians", (double)s->gaussians);
+    cJSON_AddNumberToObject(architecture, "ivector_dim", (double)s->dim);
+    cJSON_AddNumberToObject(architecture, "ceps", (double)s->ceps);
+    cJSON_AddNumberToObject(architecture, "deltas", (double)s->deltas);
+    cJSON_AddNumberToObject(architecture, "mean_window", (double)s->mean_window);
+    cJSON_AddBoolToObject(architecture, "vad", s->vad);
+    return architecture;
+}
+
+static void log_memory(const Settings *s, const Parameters *parameters)
+{
+    char text[32];
+    double rank = (double)s->dim, n = (double)s->gaussians, dim = (double)(s->ceps * (s->deltas + 1));
+    double sums = n * (rank * (rank + 1) / 2 + dim * rank) * (sizeof(double) + 2 * sizeof(float));
+    double frames = (double)s->training.ubm_frames * dim * sizeof(float);
+    double values = (double)parameters->n_values * sizeof(float);
+    log_info("memory: at most %s: the larger of %.3g GB for the frames of the mixture and %.3g GB for the "
+             "sums of the "
+             "matrix, and the model",
+             log_bytes(text, (frames > sums ? frames : sums) + values), frames / 1e9, sums / 1e9);
+}
+
+static int train(const Program *program, Settings *s, Error *error)
+{
+    Corpus *corpus = corpus_open(s->audio, error);
+    if (!corpus)
+        return -1;
+    char recipe[17];
+    Parameters parameters;
+    cJSON *architecture = architecture_of(s);
+    parameters_init(&parameters);
+    train_recipe(program, (const char *[]){corpus_digest(corpus), NULL}, recipe);
+    Encoder *encoder = encoder_create(architecture, &parameters, error);
+    int status = encoder ? parameters_allocate(&parameters, (uint64_t)program->seed, false, error) : -1;
+    s->training.seed = program->seed;
+    s->training.model_path = s->out;
+    s->training.recipe = recipe;
+    if (status == 0) {
+        log_memory(s, &parameters);
+        status = ivector_train(&s->training, corpus, encoder, &parameters, error);
+    }
+    ModelInfo info = {architecture, s->training.tv_iterations, program->seed, recipe};
+    if (status == 0)
+        status = model_publish(s->out, &parameters, NULL, &info, error);
+    if (status == 0)
+        status = provenance_publish(program, s->out, (const char *[]){s->audio, NULL}, error);
+    if (status == 0)
+        ivector_train_finish(&s->training);
+    encoder_destroy(encoder);
+    parameters_release(&parameters);
+    cJSON_Delete(architecture);
+    corpus_close(corpus);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    Settings s = {.gaussians = 512,
+                  .dim = 200,
+                  .ceps = 24,
+                  .deltas = 2,
+                  .mean_window = 300,
+                  .vad = true,
+                  .training = {.diagonal_iterations = 10,
+                               .full_iterations = 4,
+                               .tv_iterations = 5,
+                               .ubm_frames = 1000000,
+                               .tv_utts = 100000,
+                               .prior = 20}};
+    const Option options[] = {
+        {"audio", OPTION_TEXT, &s.audio, 0, 0, NULL, "DIR", "audio as voxloop-prepare leaves it", true},
+        {"out", OPTION_TEXT, &s.out, 0, 0, NULL, "FILE", "the extractor (safetensors), for voxloop-extract",
+         true},
+        {"gaussians", OPTION_INTEGER, &s.gaussians, 1, 65536, NULL, NULL, "of the background mixture", false},
+        {"ivector-dim", OPTION_INTEGER, &s.dim, 1, 4096, NULL, NULL, "dimensions of an i-vector", false},
+        {"diagonal-iterations", OPTION_INTEGER, &s.training.diagonal_iterations, 1, 1000, NULL, NULL,
+         "of the mixture with diagonal covariances", false},
+        {"full-iterations", OPTION_INTEGER, &s.training.full_iterations, 0, 1000, NULL, NULL,
+         "of the mixture with full ones", false},
+        {"tv-iterations", OPTION_INTEGER, &s.training.tv_iterations, 1, 1000, NULL, NULL,
+         "of the total variability matrix", false},
+        {"ubm-frames", OPTION_INTEGER, &s.training.ubm_frames, 1, 1e9, NULL, NULL,
+         "at most so many, drawn at random, train the mixture", false},
+        {"tv-utts", OPTION_INTEGER, &s.training.tv_utts, 1, 1e9, NULL, NULL,
+         "at most so many utterances, the longest, train the matrix", false},
+        {"prior", OPTION_REAL, &s.training.prior, 0, 1e6, NULL, NULL,
+         "of the covariances, as many frames of variance 0.1", false},
+        {"Frames", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
+        {"ceps", OPTION_INTEGER, &s.ceps, 1, 30, NULL, NULL, "MFCC, with C0", false},
+        {"deltas", OPTION_INTEGER, &s.deltas, 0, 2, NULL, NULL, "orders of deltas", false},
+        {"mean-window", OPTION_INTEGER, &s.mean_window, 0, 1 << 24, NULL, NULL,
+         "frames whose mean is subtracted from the one in their middle; 0: the mean stays", false},
+        {"vad", OPTION_FLAG, &s.vad, 0, 0, NULL, NULL, "leave out frames of low energy", false},
+        {0}};
+    Program program = {
+        .name = "ivector",
+        .summary = "Trains an i-vector extractor on audio alone.",
+        .usage = "[options] --audio DIR --out FILE",
+        .details =
+            "Interrupted, the same command goes on from the last iteration, FILE.resume. voxloop-extract "
+            "--model FILE gives the i-vectors, centred, whitened and of length 1."};
+    program_begin(&program, options, argc, argv);
+    Error error = {0};
+    if (train(&program, &s, &error) < 0)
+        return program_fail(&program, &error);
+    return program_done(&program, "%lld Gaussians, %lld dimensions", (long long)s.gaussians,
+                        (long long)s.dim);
+}
