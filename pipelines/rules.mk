@@ -5,8 +5,10 @@
 
 # keys SECTION: a section of the preset as `key=value` words. Keys of [finetune] reach the stage through
 # --config; those of [finetune iter2] hold in round 2 only, those of [finetune lmft] in large-margin
-# fine-tuning, those of [finetune gate] in the rounds iterN-gate; these are passed with --set.
-keys       = $(shell awk -v section='$(1)' -f $(source)/pipelines/keys.awk $(config))
+# fine-tuning, those of [finetune gate] in the rounds iterN-gate; these are passed with --set. The methods that
+# `compare` compares are the same for every preset and have a file of their own.
+methods    := $(source)/pipelines/compare.methods
+keys       = $(shell awk -v section='$(1)' -f $(source)/pipelines/keys.awk $(config) $(methods))
 round_keys = $(if $(2),$(call keys,$(1) $(call variant,$(2))))
 # variant ROUND: lmft of iter3-gate-lmft, plain of iter1-plain2; the round itself otherwise.
 variant    = $(patsubst plain%,plain,$(lastword $(subst -, ,$(1))))
@@ -29,7 +31,8 @@ launch_finetune  := $(LAUNCH)
 forced = $(if $(filter $(addprefix $(2)-,$(upto_$(1))),$(goals)),FORCE)
 upto_pretrain := pretrain
 upto_finetune := finetune
-upto_extract  := pretrain finetune extract
+upto_ivector  := ivector
+upto_extract  := pretrain ivector finetune extract
 upto_cluster  := $(upto_extract) cluster
 upto_evaluate := $(upto_cluster) evaluate
 
@@ -92,11 +95,14 @@ ifneq ($(wavlm),$(WAVLM))
   $(eval $(call stage_rule,$(wavlm),import,,$(call made,$(WAVLM)),--model $(WAVLM) --out $(wavlm),,$(if $(wildcard $(WAVLM)/.),$(call listing,$(WAVLM)))))
 endif
 
-# What finetune starts from: given weights, or init = pretrain (iter0's encoder), previous, none.
+# What the loop starts from: DINO, or i-vectors (init = ivector). What finetune starts from: given weights, or
+# init = pretrain (iter0's encoder), previous, none.
 start_pretrain = $(WORK)/iter0/model.safetensors
 start_previous = $(2)/model.safetensors
 start_none     =
-$(if $(filter none pretrain previous,$(init)),,$(error INIT=$(init) is not known; it is none, pretrain or previous))
+start_ivector  =
+$(if $(filter none pretrain previous ivector,$(init)),,$(error INIT=$(init) is not known; it is none, pretrain, previous or ivector))
+first_training = $(if $(filter ivector,$(init)),$(ivector_rule),$(pretrain_rule))
 start = $(or $(wavlm),$(start_$(init)))
 
 # Without trials, pairs of halves of the recordings themselves; those of 10 000 recordings are enough.
@@ -113,6 +119,10 @@ norm   := $(filter-out norm=none,$(filter norm=%,$(call keys,evaluate)))
 cohort  = $(if $(norm),--cohort $(1)/embeddings.tar.zst --cohort-labels $(1)/labels.tar.zst)
 cohort_digests = $(if $(norm),$(call digest,$(1)/embeddings.tar.zst) $(call digest,$(1)/labels.tar.zst))
 
+# Rounds that train the pair head score with it, too.
+pairs     = $(findstring pair,$(filter objectives=%,$(call round_keys,finetune,$(2))))
+pair_head = $(if $(pairs),--pair-head $(1)/model.safetensors)
+
 # round_rules FOLDER,PREVIOUS,ROUND,TRAINING: PREVIOUS is empty in round 0; TRAINING is the rule for the model.
 define round_rules
 $(4)
@@ -127,13 +137,15 @@ $(if $(crops),$(call extract_rule,$(1),$(evaluate_audio),crops.tar.zst,$(3),--cr
 $(if $(crops),$(call digest_rule,$(1)/crops.tar.zst))
 $(call cluster_rule,$(1),$(2),$(3))
 $(call digest_rule,$(1)/labels.tar.zst)
-$(call evaluate_rule,$(1),,$(3))
+$(call evaluate_rule,$(1),,$(3),$(call pair_head,$(1),$(3)))
 $(3): $(1)/clusters.json $(1)/eval.json
 	$$(Q)$(BIN)/voxloop-report --work $(patsubst %/,%,$(dir $(1))) --quiet --line $(3)
 $(filter $(3)-%,$(goals)): $(3)
 endef
 
 pretrain_rule = $(call stage_rule,$(1)/model.safetensors,pretrain,$(3),$(WORK)/audio/utts.tsv,\
+  --audio $(WORK)/audio --out $(1)/model.safetensors)
+ivector_rule  = $(call stage_rule,$(1)/model.safetensors,ivector,$(3),$(WORK)/audio/utts.tsv,\
   --audio $(WORK)/audio --out $(1)/model.safetensors)
 finetune_rule = $(call stage_rule,$(1)/model.safetensors,finetune,$(3),\
   $(WORK)/audio/utts.tsv $(call digest,$(2)/labels.tar.zst) $(or $(wavlm),$(if $(start),$(call digest,$(start)))),\
@@ -151,12 +163,12 @@ cluster_rule  = $(call stage_rule,$(1)/labels.tar.zst $(1)/clusters.json,cluster
   $(if $(2),--previous $(2)/labels.tar.zst) $(addprefix --truth ,$(truth)))
 evaluate_rule = $(call stage_rule,$(1)/eval.json $(1)/scores.txt,evaluate,$(3),\
   $(call digest,$(1)/$(evaluated)) $(if $(trials),$(call made,$(trials))) $(cohort_digests) $(if $(crops),$(call digest,$(1)/crops.tar.zst)),\
-  --embeddings $(1)/$(evaluated) --audio $(evaluate_audio) $(evaluate_trials) $(cohort) $(crop_option) \
+  --embeddings $(1)/$(evaluated) --audio $(evaluate_audio) $(evaluate_trials) $(cohort) $(crop_option) $(4) \
   --scores $(1)/scores.txt --report $(1)/eval.json)
 
 folder   = $(WORK)/iter$(1)
 earlier  = $(if $(filter-out 0,$(1)),$(call folder,$(shell echo $$(($(1)-1)))))
-training = $(if $(filter 0,$(1)),$(call pretrain_rule,$(folder),,iter0),$(call finetune_rule,$(folder),$(earlier),iter$(1)))
+training = $(if $(filter 0,$(1)),$(call first_training,$(folder),,iter0),$(call finetune_rule,$(folder),$(earlier),iter$(1)))
 round    = $(call round_rules,$(folder),$(earlier),iter$(1),$(training))
 lmft     = $(call round_rules,$(folder)-lmft,$(folder),iter$(1)-lmft,$(call lmft_rule,$(folder)-lmft,$(folder),$(earlier),iter$(1)-lmft))
 $(foreach n,$(rounds),$(eval $(call round,$(n))))
@@ -183,6 +195,39 @@ ablation: $(foreach pair,$(ablation_rounds),$(firstword $(subst :, ,$(pair)))) i
 	@ln -sfn ../iter0 $(WORK)/ablation/iter0
 	$(Q)$(BIN)/voxloop-report --work $(WORK)/ablation --quiet --table '$(ablation_table)'
 
+# ---- the comparison: other objectives, encoders and starts, all on the same labels -----------------------------
+
+# Rounds of their own in WORK/compare: METHOD on iter0's pseudo-speakers, and, where the true speakers are known,
+# true-METHOD on those. Methods are the sections [finetune METHOD] of compare.methods, plain1 to plain3 AAM-softmax alone
+# with three seeds. i-vectors are trained as a round 0, are the teacher, and start a loop of their own.
+compare_folder  := $(WORK)/compare
+compare_methods := plain1 plain2 plain3 $(shell sed -n 's/^\[finetune \([^ ]*\)\]$$/\1/p' $(methods))
+compare_rounds  := $(addprefix iter1-,$(compare_methods)) $(if $(truth),$(addprefix iter1-true-,$(compare_methods)))
+compare_steps   := $(or $(patsubst compare-steps=%,%,$(filter compare-steps=%,$(pipeline_keys))),400)
+teacher          = $(compare_folder)/iter0-ivector/embeddings.tar.zst
+# compare_rule FOLDER,LABELS,ROUND
+teaches          = $(findstring teacher,$(filter objectives=%,$(call round_keys,finetune,$(3))))
+compare_rule     = $(call stage_rule,$(1)/model.safetensors,finetune,$(3),\
+  $(WORK)/audio/utts.tsv $(call made,$(2)) $(if $(teaches),$(call digest,$(teacher))),\
+  --audio $(WORK)/audio --labels $(2) --steps $(compare_steps) $(if $(teaches),--teacher $(teacher)) \
+  --out $(1)/model.safetensors)
+compare_labels   = $(if $(findstring -true-,$(1)),$(truth),$(if $(filter iter1-ivector,$(1)),$(compare_folder)/iter0-ivector,$(WORK)/iter0)/labels.tar.zst)
+compare_before   = $(if $(filter iter1-ivector,$(1)),$(compare_folder)/iter0-ivector,$(WORK)/iter0)
+compare_round    = $(call round_rules,$(compare_folder)/$(1),$(compare_before),$(1),\
+  $(call compare_rule,$(compare_folder)/$(1),$(compare_labels),$(1)))
+ifneq ($(filter compare,$(goals)),)
+  $(eval $(call round_rules,$(compare_folder)/iter0-ivector,,iter0-ivector,\
+    $(call ivector_rule,$(compare_folder)/iter0-ivector,,iter0-ivector)))
+  $(foreach round,$(compare_rounds) iter1-ivector,$(eval $(call compare_round,$(round))))
+endif
+compare_of = iter1-$(1)plain* $(addprefix iter1-$(1),$(filter-out plain%,$(compare_methods)))
+compare_table = $(subst $() ,$(comma),$(strip iter0 iter0-ivector iter1-ivector $(call compare_of) $(if $(truth),$(call compare_of,true-))))
+comma := ,
+compare: iter0 iter0-ivector iter1-ivector $(compare_rounds)
+	@ln -sfn ../iter0 $(compare_folder)/iter0
+	$(Q)$(BIN)/voxloop-report --work $(compare_folder) --quiet --out $(compare_folder)/report.html $(addprefix --truth ,$(truth)) \
+	  --table '$(compare_table)'
+
 # ---- the plan: what the whole would take, before anybody pays for it -----------------------------------------
 
 prepared   := $(wildcard $(WORK)/audio/utts.tsv)
@@ -207,5 +252,5 @@ report: | $(round_goals) $(built)
 	$(Q)$(BIN)/voxloop-report --work $(WORK) --out $(WORK)/report.html $(addprefix --truth ,$(truth))
 
 clean:
-	rm -rf $(addprefix $(WORK)/,audio test demo report.html .lock) $(wildcard $(WORK)/iter[0-9]* $(WORK)/ablation $(WORK)/wavlm.safetensors*)
+	rm -rf $(addprefix $(WORK)/,audio test demo report.html .lock) $(wildcard $(WORK)/iter[0-9]* $(WORK)/ablation $(WORK)/compare $(WORK)/wavlm.safetensors*)
 	@rmdir --ignore-fail-on-non-empty $(WORK)

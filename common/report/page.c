@@ -220,8 +220,15 @@ int page_write_line(FILE *out, const Work *work, const char *name, Error *error)
 static const struct Column {
     int measure;
     const char *heading;
-} COLUMNS[] = {{MEASURE_EER, "EER (%)"},       {MEASURE_DCF01, "minDCF 0.01"}, {MEASURE_DCF05, "minDCF 0.05"},
-               {MEASURE_CLUSTERS, "clusters"}, {MEASURE_PURITY, "purity"},     {MEASURE_NMI, "NMI"}};
+} COLUMNS[] = {{MEASURE_EER, "EER (%)"},
+               {MEASURE_DCF01, "minDCF 0.01"},
+               {MEASURE_DCF05, "minDCF 0.05"},
+               {MEASURE_PAIR_EER, "pair head EER (%)"},
+               {MEASURE_FUSED_EER, "fused EER (%)"},
+               {MEASURE_CLUSTERS, "clusters"},
+               {MEASURE_PURITY, "purity"},
+               {MEASURE_NMI, "NMI"},
+               {MEASURE_TRAINING, "training (s)"}};
 enum { N_COLUMNS = sizeof COLUMNS / sizeof COLUMNS[0] };
 
 // " | 3.40 ± 0.20": over the rounds that have the measure and whose names match.
@@ -255,19 +262,31 @@ static int check_patterns(const Work *work, char *const *patterns, int64_t n, Er
     return 0;
 }
 
+// The columns that any round has something for; returns how many.
+static int choose_columns(const Work *work, struct Column columns[N_COLUMNS])
+{
+    int n = 0;
+    for (int c = 0; c < N_COLUMNS; c++)
+        if (measured_anywhere(work, COLUMNS[c].measure))
+            columns[n++] = COLUMNS[c];
+    return n;
+}
+
 static void write_table(FILE *out, const Work *work, char *const *patterns, int64_t n)
 {
+    struct Column columns[N_COLUMNS];
+    int n_columns = choose_columns(work, columns);
     fputs("| round", out);
-    for (int c = 0; c < N_COLUMNS; c++)
-        fprintf(out, " | %s", COLUMNS[c].heading);
+    for (int c = 0; c < n_columns; c++)
+        fprintf(out, " | %s", columns[c].heading);
     fputs(" |\n|---", out);
-    for (int c = 0; c < N_COLUMNS; c++)
+    for (int c = 0; c < n_columns; c++)
         fputs("|---", out);
     fputs("|\n", out);
     for (int64_t p = 0; p < n; p++) {
         fprintf(out, "| %s", patterns[p]);
-        for (int c = 0; c < N_COLUMNS; c++)
-            write_cell(out, work, patterns[p], COLUMNS[c].measure);
+        for (int c = 0; c < n_columns; c++)
+            write_cell(out, work, patterns[p], columns[c].measure);
         fputs(" |\n", out);
     }
 }

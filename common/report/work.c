@@ -16,6 +16,7 @@
 
 #define QUALITY   "clusters.json"
 #define EVAL      "eval.json"
+#define TRAINING  "model.safetensors.json"
 #define CLUSTERS  "Clusters"
 #define AGREEMENT "Round before"
 #define TRUTH     "True speakers"
@@ -53,6 +54,12 @@ const Measure MEASURES[MEASURES_COUNT] = {
                        "Least detection cost at a target prior of 0.05.", 3},
     [MEASURE_TARGETS] = {EVAL, "n_target", TRIALS, "same", "Trials of one speaker.", 0},
     [MEASURE_NONTARGETS] = {EVAL, "n_nontarget", TRIALS, "different", "Trials of two speakers.", 0},
+    [MEASURE_PAIR_EER] = {EVAL, "pair_head_eer", TRIALS, "pair head (%)",
+                          "EER of the pair head's scores alone.", 2},
+    [MEASURE_FUSED_EER] = {EVAL, "fused_eer", TRIALS, "with it (%)",
+                           "EER of the pair head's scores and the cosines together.", 2},
+    [MEASURE_TRAINING] = {TRAINING, "wall_seconds", "training", "seconds",
+                          "Wall time of the round's training.", 0},
 };
 
 const char *measure_text(int measure, double value, char text[32])
@@ -181,7 +188,8 @@ int work_open(const char *folder, Work *work, Error *error)
     qsort(work->rounds, (size_t)work->n_rounds, sizeof *work->rounds, compare_rounds);
     for (int64_t i = 0; i < work->n_rounds; i++) {
         if (round_read_measures(&work->rounds[i], QUALITY, error) != 0 ||
-            round_read_measures(&work->rounds[i], EVAL, error) != 0)
+            round_read_measures(&work->rounds[i], EVAL, error) != 0 ||
+            round_read_measures(&work->rounds[i], TRAINING, error) != 0)
             return -1;
     }
     return 0;
