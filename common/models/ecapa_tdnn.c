@@ -186,7 +186,7 @@ static Tensor *ecapa_forward(Encoder *encoder, Tape *tape, Tensor *input, const 
     for (int i = 0; mode->maps && i < N_BLOCKS; i++)
         mode->maps[i] = outputs[i];
     x = op_relu(tape, affine_linear(tape, op_concat_last(tape, outputs, N_BLOCKS), &ecapa->aggregate));
-    x = attentive_pool(tape, x, &ecapa->pool);
+    x = attentive_pool(tape, x, &ecapa->pool, mode->training);
     x = norm_apply(tape, x, &ecapa->pooled_norm, mode->training, false);
     x = affine_linear(tape, x, &ecapa->embed);
     if (ecapa->config.emb_bn)

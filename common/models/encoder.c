@@ -4,9 +4,12 @@
 
 #include "models/ecapa_tdnn.h"
 #include "models/ivector_encoder.h"
+#include "models/mfa_conformer.h"
+#include "models/resnet.h"
 #include "models/wavlm_encoder.h"
 
-static const EncoderKind *const KINDS[] = {&ecapa_kind, &wavlm_encoder_kind, &ivector_kind};
+static const EncoderKind *const KINDS[] = {&ecapa_kind, &resnet_kind, &mfa_conformer_kind,
+                                           &wavlm_encoder_kind, &ivector_kind};
 enum { N_KINDS = sizeof KINDS / sizeof KINDS[0] };
 
 const EncoderKind *encoder_kind(int index)

@@ -2,7 +2,15 @@
 
 #include <stdio.h>
 
-static const float VARIANCE_FLOOR = 1e-7f;
+static AttentivePool declare(Parameters *parameters, const char *hidden, const char *scores, int64_t channels,
+                             int64_t bottleneck, bool global_context)
+{
+    int64_t seen = global_context ? 3 * channels : channels;
+    return (AttentivePool){
+        .hidden = affine_declare(parameters, hidden, 3, (int64_t[]){bottleneck, seen, 1}, true),
+        .scores = affine_declare(parameters, scores, 3, (int64_t[]){channels, bottleneck, 1}, true),
+        .global_context = global_context};
+}
 
 AttentivePool attentive_pool_declare(Parameters *parameters, const char *name, int64_t channels,
                                      int64_t bottleneck, bool global_context)
@@ -10,29 +18,44 @@ AttentivePool attentive_pool_declare(Parameters *parameters, const char *name, i
     char hidden[64], scores[64];
     snprintf(hidden, sizeof hidden, "%s.linear1", name);
     snprintf(scores, sizeof scores, "%s.linear2", name);
-    int64_t seen = global_context ? 3 * channels : channels;
-    return (AttentivePool){affine_declare(parameters, hidden, 3, (int64_t[]){bottleneck, seen, 1}, true),
-                           affine_declare(parameters, scores, 3, (int64_t[]){channels, bottleneck, 1}, true),
-                           global_context};
+    AttentivePool pool = declare(parameters, hidden, scores, channels, bottleneck, global_context);
+    pool.unbiased = true;
+    pool.variance_floor = 1e-7f;
+    return pool;
+}
+
+AttentivePool attentive_pool_declare_speechbrain(Parameters *parameters, const char *name, int64_t channels,
+                                                 int64_t bottleneck)
+{
+    char hidden[64], scores[64], norm[64];
+    snprintf(hidden, sizeof hidden, "%s.tdnn.conv.conv", name);
+    snprintf(scores, sizeof scores, "%s.conv.conv", name);
+    snprintf(norm, sizeof norm, "%s.tdnn.norm.norm", name);
+    AttentivePool pool = declare(parameters, hidden, scores, channels, bottleneck, true);
+    pool.norm = norm_declare(parameters, norm, bottleneck);
+    pool.variance_floor = 1e-12f;
+    return pool;
 }
 
 // The context's share of the product is the same for all frames, so it is computed once per utterance.
-static Tensor *hidden_in_context(Tape *tape, Tensor *x, const Affine *layer)
+static Tensor *hidden_in_context(Tape *tape, Tensor *x, const AttentivePool *pool)
 {
-    Tensor *weight = &layer->weight->tensor;
+    Tensor *weight = &pool->hidden.weight->tensor;
     int64_t channels = tensor_cols(x), bottleneck = weight->dim[0];
-    Tensor *context = op_mean_std_time(tape, x, true, VARIANCE_FLOOR);
+    Tensor *context = op_mean_std_time(tape, x, pool->unbiased, pool->variance_floor);
     Tensor *flat = op_reshape(tape, weight, 2, (int64_t[]){bottleneck, 3 * channels});
     Tensor *hidden = op_linear(tape, x, op_slice_last(tape, flat, 0, channels), NULL);
     Tensor *of_context = op_slice_last(tape, flat, channels, 2 * channels);
-    Tensor *shift = op_linear(tape, context, of_context, &layer->bias->tensor);
+    Tensor *shift = op_linear(tape, context, of_context, &pool->hidden.bias->tensor);
     return op_add_channels(tape, hidden, shift);
 }
 
-Tensor *attentive_pool(Tape *tape, Tensor *x, const AttentivePool *pool)
+Tensor *attentive_pool(Tape *tape, Tensor *x, const AttentivePool *pool, bool training)
 {
-    Tensor *hidden = pool->global_context ? hidden_in_context(tape, x, &pool->hidden)
-                                          : affine_linear(tape, x, &pool->hidden);
+    Tensor *hidden =
+        pool->global_context ? hidden_in_context(tape, x, pool) : affine_linear(tape, x, &pool->hidden);
+    if (pool->norm.weight)
+        hidden = norm_apply(tape, hidden, &pool->norm, training, true);
     Tensor *scores = affine_linear(tape, op_tanh(tape, hidden), &pool->scores);
-    return op_weighted_mean_std(tape, x, op_softmax_time(tape, scores), VARIANCE_FLOOR);
+    return op_weighted_mean_std(tape, x, op_softmax_time(tape, scores), pool->variance_floor);
 }

@@ -118,6 +118,16 @@ static inline float gelu_slope(float x, float y)
     (void)y;
     return 0.5f * (1.0f + fast_erf(x * 0.707106781f)) + x * 0.398942280f * fast_exp(-0.5f * x * x);
 }
+// Swish: x sigmoid(x) (Ramachandran et al. 2017).
+static inline float swish(float x)
+{
+    return x * fast_sigmoid(x);
+}
+static inline float swish_slope(float x, float y)
+{
+    float gate = fast_sigmoid(x);
+    return gate + y * (1.0f - gate);
+}
 static inline float tanh_slope(float x, float y)
 {
     (void)x;
@@ -216,6 +226,25 @@ static const Operator GELU = {"gelu", gelu_backward};
 Tensor *op_gelu(Tape *tape, Tensor *x)
 {
     return apply(tape, &GELU, x, gelu_range);
+}
+
+static void swish_range(const float *x, float *y, int64_t n)
+{
+    map(x, y, n, swish);
+}
+static void swish_range_backward(const float *x, const float *y, const float *d_y, float *d_x, int64_t n,
+                                 bool fresh)
+{
+    map_backward(x, y, d_y, d_x, n, fresh, swish_slope);
+}
+static void swish_backward(Tape *tape, const Node *node)
+{
+    apply_backward(tape, node, swish_range_backward);
+}
+static const Operator SWISH = {"swish", swish_backward};
+Tensor *op_swish(Tape *tape, Tensor *x)
+{
+    return apply(tape, &SWISH, x, swish_range);
 }
 
 static void tanh_range(const float *x, float *y, int64_t n)

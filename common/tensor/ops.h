@@ -9,7 +9,8 @@ Tensor *op_add(Tape *tape, Tensor *a, Tensor *b);
 Tensor *op_mul(Tape *tape, Tensor *a, Tensor *b);
 Tensor *op_scale(Tape *tape, Tensor *x, float factor);
 Tensor *op_relu(Tape *tape, Tensor *x);
-Tensor *op_gelu(Tape *tape, Tensor *x); // exact: x * Phi(x), erf form
+Tensor *op_gelu(Tape *tape, Tensor *x);  // exact: x * Phi(x), erf form
+Tensor *op_swish(Tape *tape, Tensor *x); // x * sigmoid(x)
 Tensor *op_tanh(Tape *tape, Tensor *x);
 Tensor *op_sigmoid(Tape *tape, Tensor *x);
 Tensor *op_dropout(Tape *tape, Tensor *x, float probability, Rng rng); // kept values times 1/(1-p)
@@ -18,6 +19,7 @@ Tensor *op_dropout(Tape *tape, Tensor *x, float probability, Rng rng); // kept v
 Tensor *op_reshape(Tape *tape, Tensor *x, int n_dims, const int64_t *dims);      // shares data
 Tensor *op_slice_last(Tape *tape, Tensor *x, int64_t start, int64_t count);      // channels
 Tensor *op_concat_last(Tape *tape, Tensor *const *xs, int n);                    // channels
+Tensor *op_swap_last(Tape *tape, Tensor *x);                                     // [..., A, B] -> [..., B, A]
 Tensor *op_slice_first(Tape *tape, Tensor *x, int64_t start, int64_t count);     // batch; shares data
 Tensor *op_gather_first(Tape *tape, Tensor *x, const int64_t *index, int64_t n); // rows x[index[i]], copied
 Tensor *op_concat_first(Tape *tape, Tensor *const *xs, int n);                   // batch
@@ -33,6 +35,18 @@ typedef struct Conv1d {
 // x [B, T, I], weight [O, I/groups, K], bias [O] or NULL -> [B, (T + 2 padding - dilation (K-1) - 1)/stride +
 // 1, O]
 Tensor *op_conv1d(Tape *tape, Tensor *x, Tensor *weight, Tensor *bias, Conv1d shape);
+
+// One filter per channel: x [B, T, C], weight [C, 1, K] with K odd, bias [C] -> [B, T, C]; zeros beyond the
+// ends.
+Tensor *op_depthwise_conv1d(Tape *tape, Tensor *x, Tensor *weight, Tensor *bias);
+
+typedef struct Conv2d {
+    int64_t stride, padding; // in time and frequency alike; a stride of 0 stands for 1
+    bool time_first;         // the weight is [O, I, KT, KF]
+} Conv2d;
+// x [B, T, F, I], weight [O, I, KF, KT] (PyTorch's, height being frequency), bias [O] or NULL -> [B, T', F',
+// O], each with (size + 2 padding - kernel) / stride + 1
+Tensor *op_conv2d(Tape *tape, Tensor *x, Tensor *weight, Tensor *bias, Conv2d shape);
 
 // weight_norm: w = g * v / ||v||, the norm over all dimensions but `dim`; g has size 1 in the others.
 Tensor *op_weight_norm(Tape *tape, Tensor *v, Tensor *g, int dim);

@@ -171,3 +171,39 @@ Tensor *op_concat_last(Tape *tape, Tensor *const *xs, int n)
     tape_record(tape, &CONCAT_LAST, y, xs, n, NULL);
     return y;
 }
+
+// --- the last two dimensions
+
+// to [n, cols, rows] = from [n, rows, cols], or added to it.
+static void swap(const float *from, int64_t n, int64_t rows, int64_t cols, float *to, bool add)
+{
+#pragma omp parallel for schedule(static) if (n * rows * cols > PARALLEL_FROM)
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = 0; c < cols; c++) {
+                float *target = to + (i * cols + c) * rows + r;
+                float value = from[(i * rows + r) * cols + c];
+                *target = add ? *target + value : value;
+            }
+}
+
+static void swap_last_backward(Tape *tape, const Node *node)
+{
+    const Tensor *y = node->output;
+    int64_t rows = y->dim[y->n_dims - 2], cols = y->dim[y->n_dims - 1];
+    swap(y->grad, tensor_size(y) / (rows * cols), rows, cols, tape_grad(tape, node->inputs[0]), true);
+}
+
+static const Operator SWAP_LAST = {"swap_last", swap_last_backward};
+
+Tensor *op_swap_last(Tape *tape, Tensor *x)
+{
+    int64_t rows = x->dim[x->n_dims - 2], cols = x->dim[x->n_dims - 1], dims[TENSOR_MAX_DIMS];
+    memcpy(dims, x->dim, sizeof dims);
+    dims[x->n_dims - 2] = cols;
+    dims[x->n_dims - 1] = rows;
+    Tensor *y = tape_tensor(tape, x->n_dims, dims);
+    swap(x->data, tensor_size(x) / (rows * cols), rows, cols, y->data, false);
+    tape_record(tape, &SWAP_LAST, y, &x, 1, NULL);
+    return y;
+}
