@@ -400,7 +400,7 @@ int main(int argc, char **argv)
         {"encoder", OPTION_CHOICE, &s.train.encoder, 0, 0, architecture_names(), NULL,
          "kind of encoder, without --init", false},
         {"architecture", OPTION_TEXT, &s.train.architecture, 0, 0, NULL, "KEY=VALUE,...",
-         "its sizes (default: small ones, for small corpora)", false},
+         "its sizes; small, the default: for small corpora", false},
         {"freeze", OPTION_TEXT, &s.freeze, 0, 0, NULL, "PREFIX,...", "parameters that stay as they are",
          false},
         {"frames", OPTION_INTEGER, &s.frames, 10, 100000, NULL, NULL, "length of a crop, 10 ms each", false},

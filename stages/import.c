@@ -146,12 +146,13 @@ static int publish_export(const Settings *s, PeerForm form, const SafeReader *mo
 static int choose_form(const Settings *s, const cJSON *architecture, PeerForm *form, Error *error)
 {
     const char *encoder = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(architecture, "encoder"));
-    bool is_ecapa = encoder && strcmp(encoder, "ecapa") == 0;
-    *form = is_ecapa ? PEER_WESPEAKER : PEER_WAVLM_SSL_SV;
+    bool is_wavlm = encoder && strcmp(encoder, "wavlm") == 0;
+    bool is_wespeakers = encoder && (strcmp(encoder, "ecapa") == 0 || strcmp(encoder, "resnet") == 0);
+    *form = is_wespeakers ? PEER_WESPEAKER : PEER_WAVLM_SSL_SV;
     for (int i = 0; i < 4; i++)
         if (strcmp(s->form, peer_form_names[i]) == 0)
             *form = (PeerForm)i;
-    if (is_ecapa != (*form == PEER_WESPEAKER))
+    if (!(*form == PEER_WESPEAKER ? is_wespeakers : is_wavlm))
         return error_set(error, "%s holds the encoder %s, which %s has not", s->model, encoder,
                          peer_form_names[*form]);
     return 0;
@@ -180,7 +181,7 @@ int main(int argc, char **argv)
         {"out", OPTION_TEXT, &s.out, 0, 0, NULL, "FILE", "what to write (hugging-face: a folder)", true},
         {"export", OPTION_FLAG, &s.export, 0, 0, NULL, NULL, "from our checkpoint to a peer's form", false},
         {"form", OPTION_CHOICE, &s.form, 0, 0, "auto|" PEER_FORM_NAMES, NULL,
-         "to export; auto: wespeaker for ecapa, wavlm-ssl-sv for wavlm", false},
+         "to export; auto: wespeaker for ecapa and resnet, wavlm-ssl-sv for wavlm", false},
         {"architecture", OPTION_TEXT, &s.architecture, 0, 0, NULL, "KEY=VALUE,...",
          "sizes that an imported checkpoint does not tell", false},
         {"ignore", OPTION_TEXT, &s.ignore, 0, 0, NULL, "PREFIX,...",
@@ -192,7 +193,7 @@ int main(int argc, char **argv)
         .usage = "[options] --model FILE --out FILE",
         .details = "Reads PyTorch checkpoints (.pt, .bin: tensors and plain containers only, nothing "
                    "is executed) and safetensors of WavLM (Microsoft, Hugging Face, wavlm_ssl_sv) and "
-                   "wespeaker's ECAPA-TDNN; the form is recognised by the names."};
+                   "wespeaker's ECAPA-TDNN and ResNet; the form is recognised by the names."};
     program_begin(&program, options, argc, argv);
     Error error = {0};
     if ((s.export ? export(&s, &error) : import(&program, &s, &error)) < 0)

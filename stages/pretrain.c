@@ -170,7 +170,7 @@ int main(int argc, char **argv)
         {"encoder", OPTION_CHOICE, &s.train.encoder, 0, 0, architecture_names(), NULL, "kind of encoder",
          false},
         {"architecture", OPTION_TEXT, &s.train.architecture, 0, 0, NULL, "KEY=VALUE,...",
-         "its sizes (default: small ones, for small corpora)", false},
+         "its sizes; small, the default: for small corpora", false},
         {"Distillation", OPTION_HEADING, NULL, 0, 0, NULL, NULL, NULL, false},
         {"long-crops", OPTION_INTEGER, &s.long_crops, 2, 64, NULL, NULL, "long crops per utterance", false},
         {"long-frames", OPTION_INTEGER, &s.long_frames, 10, 100000, NULL, NULL, "their length, 10 ms each",

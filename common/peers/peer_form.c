@@ -29,7 +29,8 @@ static const struct {
 } LANDMARKS[] = {{"model.post_extract_proj.weight", PEER_WAVLM_SSL_SV},
                  {"post_extract_proj.weight", PEER_MICROSOFT},
                  {"feature_projection.projection.weight", PEER_HUGGING_FACE},
-                 {"layer2.se_res2block.0.conv.weight", PEER_WESPEAKER}};
+                 {"layer2.se_res2block.0.conv.weight", PEER_WESPEAKER},
+                 {"layer1.0.conv1.weight", PEER_WESPEAKER}};
 
 static bool has_ending(const PeerWeights *weights, const char *ending, const char **name)
 {
@@ -49,10 +50,8 @@ int peer_recognise(PeerWeights *weights, Error *error)
             weights->prefix_length = (int64_t)(strlen(name) - strlen(LANDMARKS[l].landmark));
             return 0;
         }
-    if (has_ending(weights, "layer1.0.conv1.weight", &name))
-        return error_set(error, "a ResNet, which voxloop does not have");
     return error_set(error, "of no known form: no tensor is named like those of WavLM (Microsoft, Hugging "
-                            "Face, wavlm_ssl_sv) or of wespeaker's ECAPA-TDNN");
+                            "Face, wavlm_ssl_sv) or of wespeaker's ECAPA-TDNN and ResNet");
 }
 
 // --- names

@@ -4,7 +4,7 @@
 //   microsoft      WavLM as Microsoft publishes it
 //   hugging-face   the same network under the names of transformers' WavLMModel
 //   wavlm-ssl-sv   WavLM with MHFA as the reference recipe saves it (module.__S__.model.*, .backend.*)
-//   wespeaker      ECAPA-TDNN as wespeaker saves it
+//   wespeaker      ECAPA-TDNN and ResNet as wespeaker saves them
 #pragma once
 #include <stdbool.h>
 #include <cjson/cJSON.h>

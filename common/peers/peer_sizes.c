@@ -91,6 +91,33 @@ static cJSON *ecapa_from_shapes(const PeerWeights *weights)
     return a;
 }
 
+// The strides of the stages leave an eighth of the filter banks.
+static cJSON *resnet_from_shapes(const PeerWeights *weights)
+{
+    cJSON *a = cJSON_CreateObject();
+    cJSON_AddStringToObject(a, "encoder", "resnet");
+    bool bottleneck = peer_find(weights, "layer1.0.conv3.weight"),
+         astp = peer_find(weights, "pool.linear1.weight");
+    int64_t channels = extent(weights, bottleneck ? "layer4.0.conv3.weight" : "layer4.0.conv2.weight", 0);
+    int64_t pooled = extent(weights, "seg_1.weight", 1) / 2;
+    for (int stage = 1; stage <= 4; stage++) {
+        char format[64], key[16];
+        snprintf(format, sizeof format, "layer%d.%%d.conv1.weight", stage);
+        snprintf(key, sizeof key, "blocks%d", stage);
+        set_size(a, key, count(weights, format, 64));
+    }
+    cJSON_AddStringToObject(a, "block", bottleneck ? "bottleneck" : "basic");
+    set_size(a, "m_channels", extent(weights, "conv1.weight", 0));
+    set_size(a, "feat_dim", channels ? pooled / channels * 8 : 0);
+    set_size(a, "embed_dim", extent(weights, "seg_1.weight", 0));
+    cJSON_AddStringToObject(a, "pooling", astp ? "ASTP" : "TSTP");
+    set_size(a, "astp_bottleneck_dim", extent(weights, "pool.linear1.weight", 0));
+    cJSON_AddBoolToObject(a, "global_context_att",
+                          astp && extent(weights, "pool.linear1.weight", 1) == 3 * pooled);
+    cJSON_AddBoolToObject(a, "two_emb_layer", peer_find(weights, "seg_2.weight") != NULL);
+    return a;
+}
+
 // --- configurations
 
 static void replace(cJSON *architecture, const char *key, cJSON *value)
@@ -212,7 +239,7 @@ static int apply_hugging_face(const cJSON *config, cJSON *architecture, Error *e
 cJSON *peer_architecture(const PeerWeights *weights, Error *error)
 {
     if (weights->form == PEER_WESPEAKER)
-        return ecapa_from_shapes(weights);
+        return peer_find(weights, "seg_1.weight") ? resnet_from_shapes(weights) : ecapa_from_shapes(weights);
     cJSON *architecture = wavlm_from_shapes(weights);
     int status = 0;
     if (weights->config && weights->form == PEER_HUGGING_FACE)

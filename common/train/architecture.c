@@ -65,10 +65,11 @@ cJSON *architecture_parse(const char *name, const char *settings, Error *error)
         error_set(error, "encoder %s is not known; there are %s", name, architecture_names());
         return NULL;
     }
+    bool small = !settings || strcmp(settings, "small") == 0;
     cJSON *architecture = cJSON_CreateObject();
     cJSON_AddStringToObject(architecture, "encoder", kind->name);
     if (architecture_override(architecture, named->fixed, error) == 0 &&
-        architecture_override(architecture, settings ? settings : named->small, error) == 0)
+        architecture_override(architecture, small ? named->small : settings, error) == 0)
         return architecture;
     cJSON_Delete(architecture);
     return NULL;

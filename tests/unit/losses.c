@@ -106,7 +106,7 @@ static bool is_clear_of_jump(Tensor *const *leaves, const AamSoftmax *options)
             return false;
         for (int n = 0; n < N; n++) {
             class_cosine(leaves[1], options, leaves[0]->data + b * D, n, &gap);
-            if (gap < 0.05)
+            if (gap < 0.1)
                 return false;
         }
     }
