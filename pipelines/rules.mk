@@ -5,11 +5,12 @@
 
 # keys SECTION: a section of the preset as `key=value` words. Keys of [finetune] reach the stage through
 # --config; those of [finetune iter2] hold in round 2 only, those of [finetune lmft] in large-margin
-# fine-tuning, those of [finetune gate] in the rounds iterN-gate; these are passed with --set. The methods that
+# fine-tuning, those of [finetune gate] in the rounds iterN-gate, those of [finetune warmup] in all rounds that start
+# from WARMUP; these are passed with --set. The methods that
 # `compare` compares are the same for every preset and have a file of their own.
 methods    := $(source)/pipelines/compare.methods
 keys       = $(shell awk -v section='$(1)' -f $(source)/pipelines/keys.awk $(config) $(methods))
-round_keys = $(if $(2),$(call keys,$(1) $(call variant,$(2))))
+round_keys = $(if $(2),$(call keys,$(1) $(call variant,$(2))) $(if $(WARMUP),$(call keys,$(1) warmup)))
 # variant ROUND: lmft of iter3-gate-lmft, plain of iter1-plain2; the round itself otherwise.
 variant    = $(patsubst plain%,plain,$(lastword $(subst -, ,$(1))))
 
@@ -22,8 +23,10 @@ other_seed      = $(shell echo $$(($(SEED) - 1 + $(lastword $(subst plain, ,$(1)
 augmentation   := $(if $(NOISE),--noise $(NOISE)) $(if $(RIR),--rir $(RIR))
 options_pretrain := $(augmentation)
 options_finetune := $(augmentation)
+options_warmup   := $(augmentation)
 launch_pretrain  := $(LAUNCH)
 launch_finetune  := $(LAUNCH)
+launch_warmup    := $(LAUNCH)
 
 # ---- when a stage runs ---------------------------------------------------------------------------------------
 
@@ -95,15 +98,24 @@ ifneq ($(wavlm),$(WAVLM))
   $(eval $(call stage_rule,$(wavlm),import,,$(call made,$(WAVLM)),--model $(WAVLM) --out $(wavlm),,$(if $(wildcard $(WAVLM)/.),$(call listing,$(WAVLM)))))
 endif
 
+# The encoder's own pre-training: masked prediction on the audio.
+$(if $(filter-out masked,$(WARMUP)),$(error WARMUP=$(WARMUP) is not known; it is masked))
+$(if $(and $(WARMUP),$(WAVLM)),$(error WAVLM and WARMUP exclude each other: both are what rounds start from))
+warmup := $(if $(WARMUP),$(WORK)/warmup/model.safetensors)
+ifneq ($(warmup),)
+  $(eval $(call stage_rule,$(warmup),warmup,,$(WORK)/audio/utts.tsv,--audio $(WORK)/audio --out $(warmup)))
+  $(eval $(call digest_rule,$(warmup)))
+endif
+
 # What the loop starts from: DINO, or i-vectors (init = ivector). What finetune starts from: given weights, or
-# init = pretrain (iter0's encoder), previous, none.
+# WARMUP's, init = pretrain (iter0's encoder), previous, none.
 start_pretrain = $(WORK)/iter0/model.safetensors
 start_previous = $(2)/model.safetensors
 start_none     =
 start_ivector  =
 $(if $(filter none pretrain previous ivector,$(init)),,$(error INIT=$(init) is not known; it is none, pretrain, previous or ivector))
 first_training = $(if $(filter ivector,$(init)),$(ivector_rule),$(pretrain_rule))
-start = $(or $(wavlm),$(start_$(init)))
+start = $(or $(wavlm),$(warmup),$(start_$(init)))
 
 # Without trials, pairs of halves of the recordings themselves; those of 10 000 recordings are enough.
 evaluated       := $(if $(trials),$(if $(test_audio),test-embeddings,embeddings),halves).tar.zst
@@ -252,5 +264,5 @@ report: | $(round_goals) $(built)
 	$(Q)$(BIN)/voxloop-report --work $(WORK) --out $(WORK)/report.html $(addprefix --truth ,$(truth))
 
 clean:
-	rm -rf $(addprefix $(WORK)/,audio test demo report.html .lock) $(wildcard $(WORK)/iter[0-9]* $(WORK)/ablation $(WORK)/compare $(WORK)/wavlm.safetensors*)
+	rm -rf $(addprefix $(WORK)/,audio test demo report.html .lock) $(wildcard $(WORK)/iter[0-9]* $(WORK)/ablation $(WORK)/compare $(WORK)/warmup $(WORK)/wavlm.safetensors*)
 	@rmdir --ignore-fail-on-non-empty $(WORK)

@@ -145,16 +145,28 @@ static void wavlm_encoder_destroy(Encoder *encoder)
     mem_free(self);
 }
 
+void wavlm_encoder_hidden(Encoder *encoder, Tape *tape, Tensor *input, const bool *mask,
+                          const ForwardMode *mode, Tensor **hidden)
+{
+    WavlmEncoder *self = (WavlmEncoder *)encoder;
+    if (self->architecture.normalize && encoder->input == ENCODER_WAVEFORM)
+        input = op_standardize_rows(tape, input, 1e-5f); // the reference's layer norm without weights
+    wavlm_hidden(self->wavlm, tape, input, mask, mode, hidden);
+}
+
 static Tensor *wavlm_encoder_forward(Encoder *encoder, Tape *tape, Tensor *input, const ForwardMode *mode)
 {
     WavlmEncoder *self = (WavlmEncoder *)encoder;
     Tensor *hidden[WAVLM_MAX_LAYERS + 1];
-    if (self->architecture.normalize && encoder->input == ENCODER_WAVEFORM)
-        input = op_standardize_rows(tape, input, 1e-5f); // the reference's layer norm without weights
-    wavlm_hidden(self->wavlm, tape, input, NULL, mode, hidden);
+    wavlm_encoder_hidden(encoder, tape, input, NULL, mode, hidden);
     for (int i = 0; mode->maps && i < encoder->n_maps; i++)
         mode->maps[i] = hidden[i + 1];
     return mhfa_forward(self->mhfa, tape, hidden);
+}
+
+const WavlmArchitecture *wavlm_encoder_architecture(const Encoder *encoder)
+{
+    return &((const WavlmEncoder *)encoder)->architecture;
 }
 
 Wavlm *wavlm_encoder_model(Encoder *encoder)

@@ -28,5 +28,9 @@ int wavlm_architecture_parse(const cJSON *json, WavlmArchitecture *architecture,
 // The inverse: a new object with every key.
 cJSON *wavlm_architecture_json(const WavlmArchitecture *architecture);
 
-// For objectives that need more than the embedding.
+// For objectives that need more than the embedding: wavlm_hidden() (models/wavlm.h) of the encoder's input,
+// normalised where the architecture says so.
 Wavlm *wavlm_encoder_model(Encoder *encoder);
+void wavlm_encoder_hidden(Encoder *encoder, Tape *tape, Tensor *input, const bool *mask,
+                          const ForwardMode *mode, Tensor **hidden);
+const WavlmArchitecture *wavlm_encoder_architecture(const Encoder *encoder);

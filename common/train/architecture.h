@@ -9,8 +9,8 @@
 // thread.
 const char *architecture_names(void);
 
-// One of the names. settings NULL or "small": its small sizes, where it has some. Returns a new object (the caller
-// deletes it) or NULL. Whether the encoder knows the keys is for encoder_create() to say.
+// One of the names. settings NULL or "small": its small sizes, where it has some. Returns a new object (the
+// caller deletes it) or NULL. Whether the encoder knows the keys is for encoder_create() to say.
 cJSON *architecture_parse(const char *name, const char *settings, Error *error);
 // Puts further `key=value,...` into an architecture; NULL: none.
 int architecture_override(cJSON *architecture, const char *settings, Error *error);

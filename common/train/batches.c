@@ -6,6 +6,7 @@
 
 #include "audio/degrade.h"
 #include "audio/fbank.h"
+#include "audio/mix.h"
 #include "audio/spec_augment.h"
 #include "audio/speed.h"
 #include "base/files.h"
@@ -90,6 +91,17 @@ int corpus_babble(void *context, Rng *rng, float *samples, int64_t n, Error *err
     return read_crop(corpus, utt, rng, samples, n, error);
 }
 
+static int mix_in(const BatchOptions *options, Rng *rng, float *samples, int64_t n, Error *error)
+{
+    MixPlace place = mix_draw(rng, n);
+    float *other = mem_alloc((size_t)place.n, sizeof(float));
+    int status = corpus_babble((void *)options->corpus, rng, other, place.n, error);
+    if (status == 0)
+        mix_apply(&place, other, samples, n);
+    mem_free(other);
+    return status;
+}
+
 // item: number of the crop in its step, over all groups; a clean one has that of the crop it repeats.
 static int make_crop(const Batches *b, int64_t step, int64_t item, int64_t utt, const CropGroup *group,
                      float *samples, float *input, Error *error)
@@ -105,6 +117,9 @@ static int make_crop(const Batches *b, int64_t step, int64_t item, int64_t utt, 
         augmenter_apply(options->augmenter, &noise, target, n, error) < 0)
         return error_prefix(error, "augmenting %s",
                             corpus_utt(options->corpus, batch_recording(options->corpus, utt)));
+    Rng voice = rng_stream(options->seed, "mix", (uint64_t)step, (uint64_t)item);
+    if (!group->clean && rng_uniform(&voice) < options->mix && mix_in(options, &voice, target, n, error) < 0)
+        return -1;
     Rng line = rng_stream(options->seed, "degrade", (uint64_t)step, (uint64_t)item);
     if (!group->clean && rng_uniform(&line) < options->degrade)
         degrade(&line, target, n);

@@ -35,6 +35,7 @@ typedef struct BatchOptions {
     const Positives *positives; // where the first group's crops come from; NULL: from the same recordings
     double degrade;             // share of crops, augmented or not
     double spec_augment;        // share of crops; filter banks only
+    double mix;                 // share of crops with another utterance over a part of them (audio/mix.h)
     int64_t batch_size;
     CropGroup groups[BATCH_MAX_GROUPS];
     int n_groups;
