@@ -213,7 +213,9 @@ ablation: $(foreach pair,$(ablation_rounds),$(firstword $(subst :, ,$(pair)))) i
 # true-METHOD on those. Methods are the sections [finetune METHOD] of compare.methods, plain1 to plain3 AAM-softmax alone
 # with three seeds. i-vectors are trained as a round 0, are the teacher, and start a loop of their own.
 compare_folder  := $(WORK)/compare
-compare_methods := plain1 plain2 plain3 $(shell sed -n 's/^\[finetune \([^ ]*\)\]$$/\1/p' $(methods))
+known_methods   := $(shell sed -n 's/^\[finetune \([^ ]*\)\]$$/\1/p' $(methods))
+$(foreach method,$(filter-out $(known_methods),$(METHODS)),$(error METHODS: $(method) is not known; $(methods) has $(known_methods)))
+compare_methods := plain1 plain2 plain3 $(or $(METHODS),$(known_methods))
 compare_rounds  := $(addprefix iter1-,$(compare_methods)) $(if $(truth),$(addprefix iter1-true-,$(compare_methods)))
 compare_steps   := $(or $(patsubst compare-steps=%,%,$(filter compare-steps=%,$(pipeline_keys))),400)
 teacher          = $(compare_folder)/iter0-ivector/embeddings.tar.zst

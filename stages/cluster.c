@@ -31,7 +31,7 @@ enum { PLAN_DIM = 256 }; // of the embeddings that --plan counts with
 
 typedef struct Settings {
     const char *embeddings, *list, *out, *report, *clusters, *linkage, *previous, *truth;
-    int64_t centroids, iterations, redo, whiten, min_size, plan;
+    int64_t centroids, iterations, redo, whiten, min_size, stability_points, plan;
     double threshold_distance, threshold_similarity; // NAN: not given
     bool center, weighted;
 } Settings;
@@ -159,19 +159,41 @@ static int make_points(const Settings *settings, int64_t seed, Clustering *c, Er
 
 static void print_sweep(const Sweep *sweep)
 {
-    log_info("   clusters  silhouette  singletons  median  largest  height   gap");
+    log_info("   clusters  silhouette  agreement  singletons  median  largest  height   gap");
     for (int64_t i = 0; i < sweep->n_rows; i++) {
         const SweepRow *row = &sweep->rows[i];
-        log_info("%c %9lld  %10.4f  %10lld  %6lld  %7lld  %6.4f  %4.1f%%", row->chosen ? '>' : ' ',
-                 (long long)row->n_clusters, row->silhouette, (long long)row->singletons,
+        log_info("%c %9lld  %10.4f  %9.4f  %10lld  %6lld  %7lld  %6.4f  %4.1f%%", row->chosen ? '>' : ' ',
+                 (long long)row->n_clusters, row->silhouette, row->agreement, (long long)row->singletons,
                  (long long)row->median, (long long)row->largest, row->height, 100 * row->gap);
     }
     log_info("auto: %s", sweep->reason);
 }
 
-static int choose(const Settings *settings, Clustering *c, Error *error)
+static Linkage linkage_of(const Settings *settings)
+{
+    return strcmp(settings->linkage, "ward") == 0 ? LINKAGE_WARD : LINKAGE_AVERAGE;
+}
+
+static int sweep_counts(const Settings *settings, int64_t seed, Clustering *c, Error *error)
 {
     const Embeddings *e = &c->embeddings;
+    Stability stability = {0};
+    bool measured = c->n_points <= settings->stability_points;
+    if (measured && stability_begin(c->points, c->weights, c->n_points, e->dim, linkage_of(settings), seed,
+                                    &stability, error) < 0)
+        return -1;
+    if (!measured)
+        log_info(
+            "agreement across parts of the points: left out, there are more than %lld (--stability-points)",
+            (long long)settings->stability_points);
+    int status = choose_clusters(&c->dendrogram, e->matrix, e->n, e->dim, c->point_of, SILHOUETTE_ROWS,
+                                 measured ? &stability : NULL, &c->sweep, error);
+    stability_release(&stability);
+    return status;
+}
+
+static int choose(const Settings *settings, int64_t seed, Clustering *c, Error *error)
+{
     bool by_distance = !isnan(settings->threshold_distance),
          by_similarity = !isnan(settings->threshold_similarity);
     if (by_distance || by_similarity) {
@@ -189,24 +211,23 @@ static int choose(const Settings *settings, Clustering *c, Error *error)
                 (long long)c->n_clusters, (long long)c->n_points);
         return 0;
     }
-    if (choose_clusters(&c->dendrogram, e->matrix, e->n, e->dim, c->point_of, SILHOUETTE_ROWS, &c->sweep,
-                        error) < 0)
+    if (sweep_counts(settings, seed, c, error) < 0)
         return -1;
     print_sweep(&c->sweep);
     c->n_clusters = c->sweep.n_clusters;
     return 0;
 }
 
-static int build_and_cut(const Settings *settings, Clustering *c, Error *error)
+static int build_and_cut(const Settings *settings, int64_t seed, Clustering *c, Error *error)
 {
-    Linkage linkage = strcmp(settings->linkage, "ward") == 0 ? LINKAGE_WARD : LINKAGE_AVERAGE;
+    Linkage linkage = linkage_of(settings);
     char text[32];
     log_info("agglomeration: %lld points, %s linkage, %s; takes %s", (long long)c->n_points,
              settings->linkage, c->weights ? "weighted" : "unweighted",
              log_bytes(text, agglomerate_bytes(c->n_points, c->embeddings.dim)));
     if (agglomerate(c->points, c->weights, c->n_points, c->embeddings.dim, linkage, &c->dendrogram, error) <
             0 ||
-        choose(settings, c, error) < 0)
+        choose(settings, seed, c, error) < 0)
         return -1;
     int64_t *point_labels = mem_alloc((size_t)c->n_points, sizeof(int64_t));
     dendrogram_cut(&c->dendrogram, c->n_clusters, point_labels);
@@ -426,7 +447,7 @@ static int run(const Program *program, const Settings *s, Clustering *c, Error *
     const char *inputs[] = {s->embeddings, s->previous ? s->previous : s->truth,
                             s->previous ? s->truth : NULL, NULL};
     if (status == 0 && prepare_rows(s, &c->embeddings, error) == 0 &&
-        make_points(s, program->seed, c, error) == 0 && build_and_cut(s, c, error) == 0 &&
+        make_points(s, program->seed, c, error) == 0 && build_and_cut(s, program->seed, c, error) == 0 &&
         keep_large(s, c, classes, error) == 0 && number_clusters(s, c, error) == 0) {
         c->has_truth = s->truth != NULL;
         if (c->has_truth)
@@ -464,6 +485,7 @@ int main(int argc, char **argv)
                   .redo = 1,
                   .whiten = 100,
                   .min_size = 1,
+                  .stability_points = 10000,
                   .threshold_distance = NAN,
                   .threshold_similarity = NAN};
     const Option options[] = {
@@ -484,6 +506,8 @@ int main(int argc, char **argv)
          false},
         {"centroids", OPTION_INTEGER, &s.centroids, 0, 1e9, NULL, NULL,
          "k-means centroids to agglomerate; 0: 50 000, or every utterance where there are fewer", false},
+        {"stability-points", OPTION_INTEGER, &s.stability_points, 0, 1e9, NULL, NULL,
+         "with auto, up to so many points, clusters of random parts are compared with each other", false},
         {"iterations", OPTION_INTEGER, &s.iterations, 1, 10000, NULL, NULL, "k-means iterations", false},
         {"redo", OPTION_INTEGER, &s.redo, 1, 100, NULL, NULL, "k-means starts; the best is kept", false},
         {"weighted", OPTION_FLAG, &s.weighted, 0, 0, NULL, NULL, "centroids count as many as they stand for",

@@ -48,12 +48,43 @@ typedef struct Result {
     DetCurve curve;
 } Result;
 
+// Samples of each embedding's utterance or half; NULL where an utterance is not in the corpus, which is an
+// error.
+static int64_t *durations_of(const char *audio, const Embeddings *embeddings, Error *error)
+{
+    Corpus *corpus = corpus_open(audio, error);
+    if (!corpus)
+        return NULL;
+    int64_t *durations = mem_alloc((size_t)embeddings->n, sizeof(int64_t)), i = 0;
+    for (Piece piece; i < embeddings->n && piece_find(corpus, embeddings->utts[i], &piece) == 0; i++)
+        durations[i] = piece.n_samples;
+    if (i < embeddings->n) {
+        error_set(error, "%s has an embedding but is not in the audio folder", embeddings->utts[i]);
+        mem_free(durations);
+        durations = NULL;
+    }
+    corpus_close(corpus);
+    return durations;
+}
+
+static int make_label_free(const Settings *settings, int64_t seed, const Embeddings *embeddings,
+                           Trials *trials, Error *error)
+{
+    int64_t *durations = settings->audio ? durations_of(settings->audio, embeddings, error) : NULL;
+    if (settings->audio && !durations)
+        return -1;
+    trials_label_free(embeddings->utts, embeddings->n, durations, settings->label_free_pairs, seed, trials);
+    mem_free(durations);
+    return 0;
+}
+
 static int load_trials(const Settings *settings, int64_t seed, const Embeddings *embeddings, Trials *trials,
                        Error *error)
 {
-    if (settings->label_free)
-        trials_label_free(embeddings->utts, embeddings->n, settings->label_free_pairs, seed, trials);
-    else if (trials_load(settings->trials, embeddings->utts, embeddings->n, trials, error) < 0)
+    int status = settings->label_free
+                     ? make_label_free(settings, seed, embeddings, trials, error)
+                     : trials_load(settings->trials, embeddings->utts, embeddings->n, trials, error);
+    if (status < 0)
         return -1;
     log_info("trials: %lld target, %lld nontarget; form %s", (long long)trials->n_target,
              (long long)trials->n_nontarget, trials->form);
@@ -495,7 +526,9 @@ int main(int argc, char **argv)
         {"calibration", OPTION_TEXT, &s.calibration, 0, 0, NULL, "FILE",
          "scores become log-likelihood ratios by what --calibrate wrote for other trials", false},
         {"audio", OPTION_TEXT, &s.audio, 0, 0, NULL, "DIR",
-         "prepared audio: also measure untrained statistics on the same trials", false},
+         "prepared audio: also measure untrained statistics on the same trials; label-free ones match in "
+         "length",
+         false},
         {"scores", OPTION_TEXT, &s.scores, 0, 0, NULL, "FILE", "score file: enroll test score label", true},
         {"report", OPTION_TEXT, &s.report, 0, 0, NULL, "FILE", "eval.json", true},
         {0}};

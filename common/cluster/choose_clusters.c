@@ -18,6 +18,7 @@ typedef struct Sweeper {
     int64_t n, dim;
     const int64_t *point_of; // [n] or NULL
     int64_t n_sample;
+    const Stability *stability;
     int64_t *point_labels; // [n_points]
     int64_t *labels;       // [n]
     Sweep *sweep;
@@ -73,6 +74,7 @@ static int try_count(Sweeper *s, int64_t n_clusters, Error *error)
     double before =
         n_clusters < s->dendrogram->n_points ? dendrogram_height(s->dendrogram, n_clusters + 1) : 0;
     row.gap = before > 0 ? row.height / before - 1 : 0;
+    row.agreement = s->stability ? stability_measure(s->stability, s->point_labels, n_clusters) : NAN;
     sweep->rows[sweep->n_rows++] = row;
     return 0;
 }
@@ -157,13 +159,14 @@ static int sweep_grid(Sweeper *s, Error *error)
 }
 
 int choose_clusters(const Dendrogram *dendrogram, const float *rows, int64_t n, int64_t dim,
-                    const int64_t *point_of, int64_t n_sample, Sweep *sweep, Error *error)
+                    const int64_t *point_of, int64_t n_sample, const Stability *stability, Sweep *sweep,
+                    Error *error)
 {
     if (dendrogram->n_points < 3)
         return error_set(error, "%lld points are too few to choose a cluster number from; say --clusters N",
                          (long long)dendrogram->n_points);
     Sweep made = {.rows = mem_zero(MOST_ROWS, sizeof(SweepRow))};
-    Sweeper s = {dendrogram, rows, n, dim, point_of, n_sample, NULL, NULL, &made};
+    Sweeper s = {dendrogram, rows, n, dim, point_of, n_sample, stability, NULL, NULL, &made};
     s.point_labels = mem_alloc((size_t)dendrogram->n_points, sizeof(int64_t));
     s.labels = mem_alloc((size_t)n, sizeof(int64_t));
     int status = sweep_grid(&s, error);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "cluster/agglomerate.h"
+#include "cluster/stability.h"
 
 typedef struct SweepRow {
     int64_t n_clusters;
@@ -19,6 +20,7 @@ typedef struct SweepRow {
     int64_t singletons, smallest, median, largest; // cluster sizes, in samples
     double height;                                 // the next merge's, a distance
     double gap;                                    // its ratio to the merge before, minus 1
+    double agreement;                              // across parts (cluster/stability.h); NAN: not measured
     bool chosen;
 } SweepRow;
 
@@ -30,7 +32,8 @@ typedef struct Sweep {
 } Sweep;
 
 // rows [n, dim] of length 1. point_of [n] says which dendrogram point a row belongs to; NULL: row i is point
-// i. n_sample as for silhouette_measure().
+// i. n_sample as for silhouette_measure(). stability: of the dendrogram's points; NULL: not measured.
 int choose_clusters(const Dendrogram *dendrogram, const float *rows, int64_t n, int64_t dim,
-                    const int64_t *point_of, int64_t n_sample, Sweep *sweep, Error *error);
+                    const int64_t *point_of, int64_t n_sample, const Stability *stability, Sweep *sweep,
+                    Error *error);
 void sweep_release(Sweep *sweep);

@@ -34,6 +34,7 @@ static void add_sweep(cJSON *json, const Sweep *sweep)
         add_number(item, "largest", (double)row->largest);
         add_number(item, "height", row->height);
         add_number(item, "gap", row->gap);
+        add_number(item, "agreement_across_parts", row->agreement);
         cJSON_AddBoolToObject(item, "chosen", row->chosen);
         cJSON_AddItemToArray(rows, item);
     }

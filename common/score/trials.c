@@ -291,8 +291,43 @@ static void draw_different(char *const *utts, int64_t n, int64_t most, bool by_f
     }
 }
 
+typedef struct Timed {
+    int64_t duration, index;
+} Timed;
+
+static int compare_durations(const void *a, const void *b)
+{
+    const Timed *x = a, *y = b;
+    if (x->duration != y->duration)
+        return x->duration > y->duration ? 1 : -1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+// The same, of like durations: see trials.h.
+static void draw_as_long(char *const *utts, int64_t n, const int64_t *durations, int64_t most, bool by_folder,
+                         Rng *rng, Trials *made)
+{
+    Timed *order = mem_alloc((size_t)n, sizeof(Timed));
+    int64_t *place = mem_alloc((size_t)n, sizeof(int64_t)), reach = n / 20 > 8 ? n / 20 : 8;
+    for (int64_t i = 0; i < n; i++)
+        order[i] = (Timed){durations[i], i};
+    qsort(order, (size_t)n, sizeof(Timed), compare_durations);
+    for (int64_t i = 0; i < n; i++)
+        place[order[i].index] = i;
+    for (int64_t tries = 0; tries < 20 * most && made->n_nontarget < most; tries++) {
+        const Trial *same = &made->trials[rng_below(rng, (uint64_t)made->n_target)];
+        int64_t at = place[same->test] - reach + (int64_t)rng_below(rng, (uint64_t)(2 * reach + 1));
+        if (at < 0 || at >= n || same_recording(utts[same->enroll], utts[order[at].index], by_folder))
+            continue;
+        made->trials[made->n_target + made->n_nontarget++] = (Trial){same->enroll, order[at].index, false};
+    }
+    mem_free(place);
+    mem_free(order);
+}
+
 // made->n_target and n_nontarget are both 0 where there are no pairs of one kind.
-static void draw_pairs(char *const *utts, int64_t n, int64_t most, bool by_folder, int64_t seed, Trials *made)
+static void draw_pairs(char *const *utts, int64_t n, const int64_t *durations, int64_t most, bool by_folder,
+                       int64_t seed, Trials *made)
 {
     Named *sorted = mem_alloc((size_t)n, sizeof(Named));
     for (int64_t i = 0; i < n; i++)
@@ -300,20 +335,26 @@ static void draw_pairs(char *const *utts, int64_t n, int64_t most, bool by_folde
     qsort(sorted, (size_t)n, sizeof(Named), compare_recordings);
     Rng rng = rng_stream((uint64_t)seed, "label-free trials", 0, 0);
     draw_same(sorted, n, most, by_folder, &rng, made);
-    if (made->n_target > 0)
+    if (made->n_target > 0 && durations)
+        draw_as_long(utts, n, durations, most, by_folder, &rng, made);
+    else if (made->n_target > 0)
         draw_different(utts, n, most, by_folder, &rng, made);
     if (made->n_nontarget == 0)
         made->n_target = 0;
     mem_free(sorted);
 }
 
-void trials_label_free(char *const *utts, int64_t n_utts, int64_t most, int64_t seed, Trials *trials)
+void trials_label_free(char *const *utts, int64_t n_utts, const int64_t *durations, int64_t most,
+                       int64_t seed, Trials *trials)
 {
-    Trials made = {.trials = mem_alloc((size_t)(2 * most), sizeof(Trial)),
-                   .form = "label-free: same recording (folder or file) against different recordings"};
-    draw_pairs(utts, n_utts, most, true, seed, &made);
+    Trials made = {
+        .trials = mem_alloc((size_t)(2 * most), sizeof(Trial)),
+        .form = durations ? "label-free: same recording (folder or file) against different recordings, as "
+                            "long as those"
+                          : "label-free: same recording (folder or file) against different recordings"};
+    draw_pairs(utts, n_utts, durations, most, true, seed, &made);
     if (made.n_target == 0)
-        draw_pairs(utts, n_utts, most, false, seed, &made);
+        draw_pairs(utts, n_utts, durations, most, false, seed, &made);
     made.n = made.n_target + made.n_nontarget;
     *trials = made;
 }

@@ -30,8 +30,12 @@ int trials_parse(const char *name, char *text, char *const *utts, int64_t n_utts
 // Label-free trials: pairs from the same recording against pairs from different recordings. An utterance's
 // recording is its parent folder ("a/b/c.wav": "a/b"); where that leaves no two recordings, or there are no
 // folders, each utterance is one, of which only the halves (cache/pieces.h) give pairs. At most `most` of
-// each kind, drawn with `seed`. n_target = 0 when no recording has two of them: then there is nothing to
-// measure, which is no error.
-void trials_label_free(char *const *utts, int64_t n_utts, int64_t most, int64_t seed, Trials *trials);
+// each kind, drawn with `seed`. Given durations, each pair from different recordings is a pair from the same
+// one whose second utterance is exchanged for one of another recording that is about as long (among the 10 %
+// nearest in length, or 16): else short utterances, whose scores are low, would stand on one side more than
+// on the other. n_target = 0 when no recording has two of them: then there is nothing to measure, which is no
+// error. durations [n_utts], in any unit; NULL: not known.
+void trials_label_free(char *const *utts, int64_t n_utts, const int64_t *durations, int64_t most,
+                       int64_t seed, Trials *trials);
 
 void trials_release(Trials *trials);

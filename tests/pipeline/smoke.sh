@@ -49,6 +49,15 @@ grep -qE '^\| iter1-plain\* \| [0-9.]+ ± [0-9.]+ \|' "$scratch/log" || { cat "$
 grep -q '^| iter3-correct-lmft | ' "$scratch/log" || { cat "$scratch/log" >&2; fail "the ablation's table lacks its last row"; }
 cmp -s "$work"/ablation/iter1-plain{1,2}/model.safetensors && fail "two seeds gave one model"
 
+pipeline compare PRESET=smoke WORK="$work" METHODS="pair teacher" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "compare failed"; }
+for row in iter0-ivector iter1-ivector 'iter1-plain\*' iter1-pair iter1-teacher 'iter1-true-plain\*' iter1-true-pair; do
+    grep -qE "^\| $row \| [0-9.]+( ± [0-9.]+)? \|" "$scratch/log" || { cat "$scratch/log" >&2; fail "the comparison lacks $row"; }
+done
+grep -q '^| round |.* pair head EER (%) |' "$scratch/log" || fail "the comparison lacks the pair head"
+pipeline iter1 PRESET=smoke WORK="$scratch/other" WARMUP=masked INIT=ivector >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "WARMUP and INIT=ivector failed"; }
+grep -q 'starts from .*warmup/model.safetensors' "$scratch/log" || fail "iter1 does not start from the warm-up"
+grep -q 'total variability, iteration' "$scratch/log" || fail "INIT=ivector trains no i-vectors"
+
 state >"$scratch/before"
 pipeline plan PRESET=smoke WORK="$work" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "plan failed"; }
 [ "$(grep -c ': plan: memory ' "$scratch/log")" = 2 ] || { cat "$scratch/log" >&2; fail "no plan for two trainings"; }

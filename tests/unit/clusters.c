@@ -70,7 +70,8 @@ static void chooses_the_number_of_speakers(void **state)
             Sweep sweep;
             Error error = {0};
             assert_int_equal(agglomerate(m.rows, NULL, m.n, DIM, (Linkage)linkage, &dendrogram, &error), 0);
-            assert_int_equal(choose_clusters(&dendrogram, m.rows, m.n, DIM, NULL, 5000, &sweep, &error), 0);
+            assert_int_equal(choose_clusters(&dendrogram, m.rows, m.n, DIM, NULL, 5000, NULL, &sweep, &error),
+                             0);
             if (fabs((double)sweep.n_clusters / (double)counts[i] - 1) > 0.25)
                 fail_msg("%lld speakers, linkage %d: chose %lld", (long long)counts[i], linkage,
                          (long long)sweep.n_clusters);
@@ -78,6 +79,36 @@ static void chooses_the_number_of_speakers(void **state)
             dendrogram_release(&dendrogram);
             mixture_release(&m);
         }
+}
+
+// The agreement is high where every speaker is one cluster, and lower where speakers are cut in pieces or
+// thrown together at random.
+static void parts_agree_on_speakers(void **state)
+{
+    (void)state;
+    Mixture m = mixture_create(fresh_seed(), 60, 0.7);
+    Dendrogram dendrogram;
+    Stability stability;
+    Error error = {0};
+    int64_t *labels = mem_alloc((size_t)m.n, sizeof(int64_t));
+    double agreement[3];
+    static const int64_t COUNTS[3] = {15, 60, 240};
+    assert_int_equal(agglomerate(m.rows, NULL, m.n, DIM, LINKAGE_WARD, &dendrogram, &error), 0);
+    assert_int_equal(stability_begin(m.rows, NULL, m.n, DIM, LINKAGE_WARD, 1, &stability, &error), 0);
+    for (int i = 0; i < 3; i++) {
+        dendrogram_cut(&dendrogram, COUNTS[i], labels);
+        agreement[i] = stability_measure(&stability, labels, COUNTS[i]);
+        assert_true(agreement[i] == stability_measure(&stability, labels, COUNTS[i]));
+    }
+    for (int64_t i = 0; i < m.n; i++)
+        labels[i] = 0;
+    assert_true(stability_measure(&stability, labels, 1) >= 0); // one cluster: nothing to compare
+    if (!(agreement[1] > 0.95 && agreement[1] > agreement[0] + 0.1 && agreement[1] > agreement[2] + 0.1))
+        fail_msg("%.3f for 15, %.3f for 60, %.3f for 240 clusters", agreement[0], agreement[1], agreement[2]);
+    mem_free(labels);
+    stability_release(&stability);
+    dendrogram_release(&dendrogram);
+    mixture_release(&m);
 }
 
 static double brute_silhouette(const Mixture *m, int64_t n_clusters)
@@ -197,11 +228,10 @@ static void numbers_follow_the_larger_overlap(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(chooses_the_number_of_speakers),
-                                       cmocka_unit_test(silhouette_equals_brute_force),
-                                       cmocka_unit_test(agreement_equals_brute_force),
-                                       cmocka_unit_test(kmeans_finds_separate_groups),
-                                       cmocka_unit_test(kmeans_refuses_bad_input),
-                                       cmocka_unit_test(numbers_follow_the_larger_overlap)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(chooses_the_number_of_speakers),   cmocka_unit_test(parts_agree_on_speakers),
+        cmocka_unit_test(silhouette_equals_brute_force),    cmocka_unit_test(agreement_equals_brute_force),
+        cmocka_unit_test(kmeans_finds_separate_groups),     cmocka_unit_test(kmeans_refuses_bad_input),
+        cmocka_unit_test(numbers_follow_the_larger_overlap)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

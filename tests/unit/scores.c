@@ -68,31 +68,60 @@ static void makes_label_free_trials(void **state)
 {
     (void)state;
     Trials t;
-    trials_label_free(utts, N_UTTS, 100, 1, &t);
+    trials_label_free(utts, N_UTTS, NULL, 100, 1, &t);
     assert_int_equal(t.n_target, 2);
     assert_int_equal(t.n_nontarget, 100);
     for (int64_t i = 0; i < t.n; i++)
         assert_int_equal(utts[t.trials[i].enroll][0] == utts[t.trials[i].test][0], t.trials[i].target);
     trials_release(&t);
     char *flat[] = {"x", "y", "z"}, *apart[] = {"a/x", "b/y"}, *together[] = {"a/x", "a/y"};
-    trials_label_free(flat, 3, 100, 1, &t);
+    trials_label_free(flat, 3, NULL, 100, 1, &t);
     assert_int_equal(t.n, 0);
     trials_release(&t);
-    trials_label_free(apart, 2, 100, 1, &t);
+    trials_label_free(apart, 2, NULL, 100, 1, &t);
     assert_int_equal(t.n, 0);
     trials_release(&t);
-    trials_label_free(together, 2, 100, 1, &t);
+    trials_label_free(together, 2, NULL, 100, 1, &t);
     assert_int_equal(t.n, 0);
     trials_release(&t);
     char *halves[] = {"x#1", "x#2", "y#1", "y#2"}, *in_one[] = {"a/x#1", "a/x#2", "a/y#1", "a/y#2"};
     for (int k = 0; k < 2; k++) {
-        trials_label_free(k ? in_one : halves, 4, 100, 1, &t);
+        trials_label_free(k ? in_one : halves, 4, NULL, 100, 1, &t);
         assert_int_equal(t.n_target, 2);
         assert_int_equal(t.n_nontarget, 100);
         for (int64_t i = 0; i < t.n; i++)
             assert_int_equal(t.trials[i].enroll / 2 == t.trials[i].test / 2, t.trials[i].target);
         trials_release(&t);
     }
+}
+
+// 100 recordings of all lengths, in halves: the second utterance of a nontarget is about as long as that of
+// the target whose first it has.
+static void matches_durations(void **state)
+{
+    (void)state;
+    enum { N = 200, MOST = 2000 };
+    char names[N][16], *halves[N];
+    int64_t durations[N];
+    for (int i = 0; i < N; i++) {
+        snprintf(names[i], sizeof names[i], "r%03d.wav#%d", i / 2, i % 2 + 1);
+        halves[i] = names[i];
+        durations[i] = 16000 * (int64_t)((i / 2) * 37 % 100 + 1);
+    }
+    Trials t;
+    trials_label_free(halves, N, durations, MOST, 1, &t);
+    assert_int_equal(t.n_target, 100);
+    assert_int_equal(t.n_nontarget, MOST);
+    double sum[2] = {0};
+    for (int64_t i = 0; i < t.n; i++) {
+        const Trial *trial = &t.trials[i];
+        int64_t a = durations[trial->enroll], b = durations[trial->test];
+        assert_true((trial->enroll / 2 == trial->test / 2) == trial->target);
+        assert_true(a - b <= 16000 * 5 && b - a <= 16000 * 5); // 10 of 200 ranks
+        sum[trial->target] += (double)b;
+    }
+    assert_true(fabs(sum[1] / (double)t.n_target / (sum[0] / (double)t.n_nontarget) - 1) < 0.05);
+    trials_release(&t);
 }
 
 // Counts errors at one threshold.
@@ -212,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(reads_both_forms),
                                        cmocka_unit_test(names_what_is_wrong),
                                        cmocka_unit_test(makes_label_free_trials),
+                                       cmocka_unit_test(matches_durations),
                                        cmocka_unit_test(measures_equal_counting),
                                        cmocka_unit_test(interval_is_as_wide_as_the_scatter),
                                        cmocka_unit_test(edge_cases)};
