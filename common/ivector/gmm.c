@@ -9,6 +9,7 @@
 #include "tensor/gemm.h"
 
 enum { BLOCK = 2048 };                       // frames at a time
+static const float LEAST_POSTERIOR = 1e-12f; // products with denormal numbers take many times as long
 static const double LEAST_OCCUPATION = 1e-3; // below it a Gaussian's mean stays where it is
 
 void gmm_begin(Gmm *gmm, const float *frames, int64_t n_frames, Rng *rng)
@@ -116,8 +117,10 @@ static double softmax_row(float *row, int64_t n)
         row[c] = expf(row[c] - largest);
         sum += row[c];
     }
-    for (int64_t c = 0; c < n; c++)
+    for (int64_t c = 0; c < n; c++) {
         row[c] = (float)(row[c] / sum);
+        row[c] = row[c] < LEAST_POSTERIOR ? 0 : row[c];
+    }
     return largest + log(sum);
 }
 
