@@ -468,6 +468,13 @@ static int score(const Settings *s, Embeddings *embeddings, const Trials *trials
     return status;
 }
 
+typedef struct Evaluation {
+    Embeddings embeddings;
+    Trials trials;
+    double *scores; // [trials.n]
+    Result result;
+} Evaluation;
+
 static int evaluate(const Settings *settings, int64_t seed, Embeddings *embeddings, const Trials *trials,
                     double *scores, Result *result, Error *error)
 {
@@ -490,6 +497,34 @@ static int evaluate(const Settings *settings, int64_t seed, Embeddings *embeddin
     if (!settings->audio)
         return 0;
     return measure_baseline(settings->audio, embeddings, trials, &result->baseline_eer, error);
+}
+
+static int run(const Program *program, const Settings *s, Evaluation *e, Error *error)
+{
+    if (embeddings_load(s->embeddings, s->list, &e->embeddings, error) < 0 ||
+        load_trials(s, program->seed, &e->embeddings, &e->trials, error) < 0)
+        return -1;
+    e->scores = mem_alloc((size_t)e->trials.n + 1, sizeof(double));
+    const char *inputs[7] = {s->embeddings},
+               *optional[] = {s->trials, s->cohort, s->cohort_labels, s->calibration, s->pair_head};
+    for (int i = 0, n = 1; i < 5; i++)
+        if (optional[i])
+            inputs[n++] = optional[i];
+    if (evaluate(s, program->seed, &e->embeddings, &e->trials, e->scores, &e->result, error) < 0 ||
+        publish_scores(s->scores, &e->embeddings, &e->trials, e->scores, error) < 0 ||
+        provenance_publish(program, s->scores, inputs, error) < 0 ||
+        publish_report(s, &e->trials, &e->result, error) < 0)
+        return -1;
+    print_metrics(s, &e->trials, &e->result);
+    return 0;
+}
+
+static void release(Evaluation *e)
+{
+    det_curve_release(&e->result.curve);
+    mem_free(e->scores);
+    trials_release(&e->trials);
+    embeddings_release(&e->embeddings);
 }
 
 int main(int argc, char **argv)
@@ -552,32 +587,15 @@ int main(int argc, char **argv)
         program_misuse(&program, "--norm s-norm or as-norm and --cohort FILE belong together");
 
     Error error = {0};
-    Embeddings embeddings = {0};
-    Trials trials = {0};
-    Result result = {.baseline_eer = NAN,
-                     .pair_eer = NAN,
-                     .pair_min_dcf_p01 = NAN,
-                     .fused_eer = NAN,
-                     .fused_min_dcf_p01 = NAN};
-    if (embeddings_load(s.embeddings, s.list, &embeddings, &error) < 0 ||
-        load_trials(&s, program.seed, &embeddings, &trials, &error) < 0)
+    Evaluation e = {.result = {.baseline_eer = NAN,
+                               .pair_eer = NAN,
+                               .pair_min_dcf_p01 = NAN,
+                               .fused_eer = NAN,
+                               .fused_min_dcf_p01 = NAN}};
+    int status = run(&program, &s, &e, &error);
+    int64_t n_trials = e.trials.n;
+    release(&e);
+    if (status < 0)
         return program_fail(&program, &error);
-    double *scores = mem_alloc((size_t)trials.n + 1, sizeof(double));
-    const char *inputs[7] = {s.embeddings},
-               *optional[] = {s.trials, s.cohort, s.cohort_labels, s.calibration, s.pair_head};
-    for (int i = 0, n = 1; i < 5; i++)
-        if (optional[i])
-            inputs[n++] = optional[i];
-    if (evaluate(&s, program.seed, &embeddings, &trials, scores, &result, &error) < 0 ||
-        publish_scores(s.scores, &embeddings, &trials, scores, &error) < 0 ||
-        provenance_publish(&program, s.scores, inputs, &error) < 0 ||
-        publish_report(&s, &trials, &result, &error) < 0)
-        return program_fail(&program, &error);
-    print_metrics(&s, &trials, &result);
-    int64_t n_trials = trials.n;
-    det_curve_release(&result.curve);
-    mem_free(scores);
-    trials_release(&trials);
-    embeddings_release(&embeddings);
     return program_done(&program, "%lld trials", (long long)n_trials);
 }

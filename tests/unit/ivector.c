@@ -185,7 +185,8 @@ static void check_statistics(float variance)
     for (int c = 0; c < MANY; c++) {
         assert_true(fabs(n[c] - expected_n[c]) < 0.15); // the 20th and 21st may change places
         for (int d = 0; d < D; d++)
-            assert_true(fabs(sums[c * D + d] - expected[c * D + d]) < 0.15); // the 20th and 21st may change places
+            assert_true(fabs(sums[c * D + d] - expected[c * D + d]) <
+                        0.15); // the 20th and 21st may change places
     }
     gmm_scorer_release(&scorer);
 }
