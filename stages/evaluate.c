@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "audio/fbank.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -18,15 +16,13 @@
 #include "cache/provenance.h"
 #include "cache/publish.h"
 #include "score/cosine.h"
+#include "report/eval_summary.h"
 #include "score/calibration.h"
-#include "score/eer_interval.h"
 #include "score/metrics.h"
 #include "score/score_norm.h"
 #include "score/statistics_baseline.h"
 #include "score/trials.h"
 #include "train/pair_scorer.h"
-
-enum { DET_POINTS = 400 };
 
 typedef struct Settings {
     const char *embeddings, *list, *trials, *scores, *report, *audio, *norm, *cohort, *cohort_labels;
@@ -35,18 +31,6 @@ typedef struct Settings {
     bool label_free, center;
     int64_t label_free_pairs, top;
 } Settings;
-
-typedef struct Result {
-    bool measured; // false: no trials could be made
-    double eer, eer_threshold, min_dcf_p01, min_dcf_p05;
-    EerInterval interval;
-    double baseline_eer; // NAN: not computed
-    bool calibrated;
-    double cllr, cllr_min, actual_dcf_p01, actual_dcf_p05;
-    double pair_eer, pair_min_dcf_p01;   // of the pair head; NAN: not asked for
-    double fused_eer, fused_min_dcf_p01; // of the pair head together with the other scores
-    DetCurve curve;
-} Result;
 
 // Samples of each embedding's utterance or half; NULL where an utterance is not in the corpus, which is an
 // error.
@@ -266,7 +250,7 @@ static int measure_scores(const Trials *trials, const double *scores, double *ee
 
 // The head alone, and the mean of its standardised scores and those that are there.
 static int measure_pair_head(const char *model, const Embeddings *embeddings, const Trials *trials,
-                             const double *scores, Result *result, Error *error)
+                             const double *scores, EvalSummary *result, Error *error)
 {
     size_t n = (size_t)trials->n;
     double *fused = mem_alloc(2 * n, sizeof(double)), *others = fused + n;
@@ -306,7 +290,7 @@ static int calibrate(const Settings *s, const Trials *trials, double *scores, Er
     return 0;
 }
 
-static void measure_calibrated(const Trials *trials, const double *llrs, Result *result)
+static void measure_calibrated(const Trials *trials, const double *llrs, EvalSummary *result)
 {
     bool *targets = targets_of(trials);
     result->calibrated = true;
@@ -331,88 +315,6 @@ static int publish_scores(const char *path, const Embeddings *embeddings, const 
                 embeddings->utts[trial->test], scores[t], trial->target ? "target" : "nontarget");
     }
     return publish_commit(file, error);
-}
-
-static void add_number(cJSON *json, const char *key, double value)
-{
-    if (isfinite(value))
-        cJSON_AddNumberToObject(json, key, value);
-    else
-        cJSON_AddNullToObject(json, key);
-}
-
-static void add_det(cJSON *json, const DetCurve *curve)
-{
-    int64_t indices[DET_POINTS], n = det_thin(curve, DET_POINTS, indices);
-    cJSON *points = cJSON_AddArrayToObject(json, "det"); // [false alarm rate, miss rate]
-    for (int64_t i = 0; i < n; i++) {
-        double rates[2] = {curve->points[indices[i]].fpr, curve->points[indices[i]].fnr};
-        cJSON_AddItemToArray(points, cJSON_CreateDoubleArray(rates, 2));
-    }
-}
-
-static int publish_report(const Settings *settings, const Trials *trials, const Result *result, Error *error)
-{
-    cJSON *json = cJSON_CreateObject();
-    add_number(json, "eer", result->measured ? 100 * result->eer : NAN);
-    add_number(json, "eer_low", result->measured ? 100 * result->interval.low : NAN);
-    add_number(json, "eer_high", result->measured ? 100 * result->interval.high : NAN);
-    add_number(json, "min_dcf_p01", result->measured ? result->min_dcf_p01 : NAN);
-    add_number(json, "min_dcf_p05", result->measured ? result->min_dcf_p05 : NAN);
-    cJSON_AddNumberToObject(json, "n_target", (double)trials->n_target);
-    cJSON_AddNumberToObject(json, "n_nontarget", (double)trials->n_nontarget);
-    if (result->calibrated) {
-        add_number(json, "cllr", result->cllr);
-        add_number(json, "cllr_min", result->cllr_min);
-        add_number(json, "actual_dcf_p01", result->actual_dcf_p01);
-        add_number(json, "actual_dcf_p05", result->actual_dcf_p05);
-        cJSON_AddBoolToObject(json, "calibrated_on_these_trials", settings->calibrate != NULL);
-    }
-    if (settings->pair_head) {
-        add_number(json, "pair_head_eer", 100 * result->pair_eer);
-        add_number(json, "pair_head_min_dcf_p01", result->pair_min_dcf_p01);
-        add_number(json, "fused_eer", 100 * result->fused_eer);
-        add_number(json, "fused_min_dcf_p01", result->fused_min_dcf_p01);
-    }
-    add_number(json, "statistics_baseline_eer", 100 * result->baseline_eer);
-    cJSON_AddBoolToObject(json, "label_free", settings->label_free);
-    cJSON_AddStringToObject(json, "trial_form", trials->form);
-    cJSON_AddStringToObject(json, "norm", settings->norm);
-    cJSON_AddStringToObject(json, "eer_rule", "interpolated on the ROC (wespeaker)");
-    add_number(json, "eer_threshold", result->measured ? result->eer_threshold : NAN);
-    add_det(json, &result->curve);
-    char *text = cJSON_Print(json);
-    int status = publish_text(settings->report, text, error);
-    cJSON_free(text);
-    cJSON_Delete(json);
-    return status;
-}
-
-// The lines that wespeaker prints, for scripts that grep them.
-static void print_metrics(const Settings *settings, const Trials *trials, const Result *result)
-{
-    printf("---- %s -----\n", settings->scores);
-    if (!result->measured) {
-        printf("EER = none (no trials)\n");
-        return;
-    }
-    if (settings->label_free)
-        printf("%s\n", trials->form);
-    printf("EER = %.3f\n", 100 * result->eer);
-    printf("EER for other speakers (95 %% interval) = %.3f to %.3f\n", 100 * result->interval.low,
-           100 * result->interval.high);
-    printf("minDCF (p_target:0.01 c_miss:1 c_fa:1) = %.3f\n", result->min_dcf_p01);
-    printf("minDCF (p_target:0.05 c_miss:1 c_fa:1) = %.3f\n", result->min_dcf_p05);
-    if (result->calibrated)
-        printf("Cllr = %.3f (at best %.3f), actDCF 0.01 = %.3f, 0.05 = %.3f%s\n", result->cllr,
-               result->cllr_min, result->actual_dcf_p01, result->actual_dcf_p05,
-               settings->calibrate ? "; calibrated on these very trials" : "");
-    if (settings->pair_head)
-        printf("EER of the pair head = %.3f, together with cosine = %.3f; minDCF 0.01 = %.3f, %.3f\n",
-               100 * result->pair_eer, 100 * result->fused_eer, result->pair_min_dcf_p01,
-               result->fused_min_dcf_p01);
-    if (isfinite(result->baseline_eer))
-        printf("EER of untrained statistics (MFCC mean and deviation) = %.3f\n", 100 * result->baseline_eer);
 }
 
 // Averages each score with the mean cosine over all pairs of the two utterances' crops, which is the product
@@ -472,11 +374,11 @@ typedef struct Evaluation {
     Embeddings embeddings;
     Trials trials;
     double *scores; // [trials.n]
-    Result result;
+    EvalSummary result;
 } Evaluation;
 
 static int evaluate(const Settings *settings, int64_t seed, Embeddings *embeddings, const Trials *trials,
-                    double *scores, Result *result, Error *error)
+                    double *scores, EvalSummary *result, Error *error)
 {
     if (trials->n == 0)
         return 0;
@@ -504,6 +406,9 @@ static int run(const Program *program, const Settings *s, Evaluation *e, Error *
     if (embeddings_load(s->embeddings, s->list, &e->embeddings, error) < 0 ||
         load_trials(s, program->seed, &e->embeddings, &e->trials, error) < 0)
         return -1;
+    e->result.n_target = e->trials.n_target;
+    e->result.n_nontarget = e->trials.n_nontarget;
+    e->result.trial_form = e->trials.form;
     e->scores = mem_alloc((size_t)e->trials.n + 1, sizeof(double));
     const char *inputs[7] = {s->embeddings},
                *optional[] = {s->trials, s->cohort, s->cohort_labels, s->calibration, s->pair_head};
@@ -513,9 +418,9 @@ static int run(const Program *program, const Settings *s, Evaluation *e, Error *
     if (evaluate(s, program->seed, &e->embeddings, &e->trials, e->scores, &e->result, error) < 0 ||
         publish_scores(s->scores, &e->embeddings, &e->trials, e->scores, error) < 0 ||
         provenance_publish(program, s->scores, inputs, error) < 0 ||
-        publish_report(s, &e->trials, &e->result, error) < 0)
+        eval_summary_publish(s->report, &e->result, error) < 0)
         return -1;
-    print_metrics(s, &e->trials, &e->result);
+    eval_summary_print(s->scores, &e->result);
     return 0;
 }
 
@@ -588,10 +493,10 @@ int main(int argc, char **argv)
 
     Error error = {0};
     Evaluation e = {.result = {.baseline_eer = NAN,
-                               .pair_eer = NAN,
-                               .pair_min_dcf_p01 = NAN,
-                               .fused_eer = NAN,
-                               .fused_min_dcf_p01 = NAN}};
+                               .norm = s.norm,
+                               .label_free = s.label_free,
+                               .calibrated_here = s.calibrate != NULL,
+                               .has_pair_head = s.pair_head != NULL}};
     int status = run(&program, &s, &e, &error);
     int64_t n_trials = e.trials.n;
     release(&e);

@@ -8,14 +8,13 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "cache/corpus.h"
-#include "cache/embeddings.h"
-#include "cache/label_shard.h"
-#include "cache/lists.h"
 #include "cache/provenance.h"
 #include "train/architecture.h"
 #include "train/classifier_trainer.h"
+#include "train/labelling.h"
 #include "train/plan.h"
 #include "train/settings.h"
+#include "train/teacher.h"
 
 typedef struct Settings {
     TrainSettings train;
@@ -31,11 +30,10 @@ typedef struct Finetuning {
     Augmenter *augmenter;
     Sampler *sampler;
     cJSON *architecture;
-    int64_t *labels; // [n_utts], -1: none; of the corpus, with --speed BATCH_SPEEDS times (train/batches.h)
-    int64_t n_utts, n_classes;
+    Labelling labelling;
     ObjectiveNeeds needs;
-    int64_t n_views;    // utterances of one class in a batch
-    Embeddings teacher; // rows of the corpus in order
+    int64_t n_views; // utterances of one class in a batch
+    Teacher teacher;
     ClassifierTrainer *trainer;
 } Finetuning;
 
@@ -46,130 +44,8 @@ static void release(Finetuning *f)
     sampler_destroy(f->sampler);
     augmenter_destroy(f->augmenter);
     corpus_close(f->corpus);
-    mem_free(f->labels);
-    embeddings_release(&f->teacher);
-}
-
-// --- labels
-
-// Classes are numbered by first appearance in the corpus, so that none is without utterances.
-static int assign_labels(const char *path, Finetuning *f, Error *error)
-{
-    LabelList list = {0};
-    if (labels_load_any(path, &list, error) < 0)
-        return -1;
-    int64_t n = f->n_utts = corpus_count(f->corpus), n_labelled = 0;
-    int64_t *class_of = mem_alloc((size_t)list.n_labels + 1, sizeof(int64_t));
-    memset(class_of, 0xff, (size_t)list.n_labels * sizeof(int64_t)); // -1
-    f->labels = mem_alloc((size_t)n, sizeof(int64_t));
-    for (int64_t i = 0; i < n; i++) {
-        int64_t at = labels_find(&list, corpus_utt(f->corpus, i));
-        f->labels[i] = -1;
-        if (at < 0)
-            continue;
-        int64_t *c = &class_of[list.labels[at]];
-        if (*c < 0)
-            *c = f->n_classes++;
-        f->labels[i] = *c;
-        n_labelled++;
-    }
-    int64_t n_strangers = list.n - n_labelled;
-    mem_free(class_of);
-    labels_release(&list);
-    if (f->n_classes < 2)
-        return error_set(error,
-                         "%s gives %lld pseudo-speakers to the utterances of the audio; training needs at "
-                         "least 2",
-                         path, (long long)f->n_classes);
-    log_info("%lld of %lld utterances have labels, %lld pseudo-speakers; %lld labels are of utterances that "
-             "the audio lacks",
-             (long long)n_labelled, (long long)n, (long long)f->n_classes, (long long)n_strangers);
-    return 0;
-}
-
-// Objectives that compare utterances need `least` of each pseudo-speaker; the others go.
-static int drop_small_classes(Finetuning *f, int64_t least, int64_t n_together, Error *error)
-{
-    int64_t *size = mem_zero((size_t)f->n_classes, sizeof(int64_t)), n_kept = 0, n_utts = 0;
-    for (int64_t i = 0; i < f->n_utts; i++)
-        if (f->labels[i] >= 0)
-            size[f->labels[i]]++;
-    for (int64_t c = 0; c < f->n_classes; c++)
-        size[c] = size[c] < least ? -1 : n_kept++; // its new number
-    for (int64_t i = 0; i < f->n_utts; i++) {
-        f->labels[i] = f->labels[i] < 0 ? -1 : size[f->labels[i]];
-        n_utts += f->labels[i] >= 0;
-    }
-    mem_free(size);
-    int64_t n_dropped = f->n_classes - n_kept;
-    f->n_classes = n_kept;
-    if (n_dropped > 0)
-        log_info("%lld pseudo-speakers with fewer than %lld utterances are left out; %lld with %lld "
-                 "utterances stay",
-                 (long long)n_dropped, (long long)least, (long long)n_kept, (long long)n_utts);
-    if (n_kept < n_together)
-        return error_set(
-            error,
-            "%lld pseudo-speakers have %lld or more utterances, and a batch takes %lld of them; use a "
-            "smaller --batch, or fewer clusters",
-            (long long)n_kept, (long long)least, (long long)n_together);
-    return 0;
-}
-
-// A pseudo-speaker at another speed is one more.
-static void add_speeds(Finetuning *f)
-{
-    int64_t n = f->n_utts, n_classes = f->n_classes;
-    f->labels = mem_grow(f->labels, (size_t)(BATCH_SPEEDS * n), sizeof(int64_t));
-    for (int64_t i = n; i < BATCH_SPEEDS * n; i++)
-        f->labels[i] = f->labels[i % n] < 0 ? -1 : f->labels[i % n] + i / n * n_classes;
-    f->n_utts *= BATCH_SPEEDS;
-    f->n_classes *= BATCH_SPEEDS;
-    log_info("at %d speeds: %lld classes", BATCH_SPEEDS, (long long)f->n_classes);
-}
-
-// --- the teacher
-
-static int missing_from_teacher(const Settings *s, const Corpus *corpus, const Embeddings *found,
-                                Error *error)
-{
-    char names[512] = "";
-    int64_t n = 0;
-    for (int64_t i = 0; i < corpus_count(corpus); i++) {
-        const char *utt = corpus_utt(corpus, i);
-        if (embeddings_find(found, utt) >= 0)
-            continue;
-        if (n++ < 5 && strlen(names) + strlen(utt) + 3 < sizeof names) {
-            strcat(names, names[0] ? ", " : "");
-            strcat(names, utt);
-        }
-    }
-    return error_set(error,
-                     "%s lacks %lld of the %lld utterances: %s; extract them with the audio of this training",
-                     s->teacher, (long long)n, (long long)corpus_count(corpus), names);
-}
-
-// The teacher's embeddings, in the corpus's order.
-static int load_teacher(const Settings *s, Finetuning *f, Error *error)
-{
-    if (!s->teacher)
-        return 0;
-    Embeddings found = {0};
-    if (embeddings_load(s->teacher, NULL, &found, error) < 0)
-        return -1;
-    int64_t n = corpus_count(f->corpus), dim = found.dim;
-    int status = 0;
-    f->teacher.matrix = mem_try_alloc((size_t)(n * dim), sizeof(float), "the teacher's embeddings", error);
-    f->teacher.dim = dim;
-    for (int64_t i = 0; f->teacher.matrix && status == 0 && i < n; i++) {
-        int64_t at = embeddings_find(&found, corpus_utt(f->corpus, i));
-        if (at < 0)
-            status = missing_from_teacher(s, f->corpus, &found, error);
-        else
-            memcpy(f->teacher.matrix + i * dim, found.matrix + at * dim, (size_t)dim * sizeof(float));
-    }
-    embeddings_release(&found);
-    return f->teacher.matrix ? status : -1;
+    labelling_release(&f->labelling);
+    teacher_release(&f->teacher);
 }
 
 // --- training
@@ -201,9 +77,9 @@ static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, i
         .start_path = s->init,
         .keep_classes = s->keep_classes,
         .freeze = s->freeze,
-        .labels = f->labels,
+        .labels = f->labelling.labels,
         .objectives = s->objectives,
-        .objective = {.n_classes = f->n_classes,
+        .objective = {.n_classes = f->labelling.n_classes,
                       .n_views = f->n_views,
                       .teacher_dim = f->teacher.dim,
                       .scale = s->scale,
@@ -211,7 +87,7 @@ static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, i
                       .easy_margin = s->easy_margin,
                       .temperature = s->temperature,
                       .contrast_margin = s->contrast_margin},
-        .teacher = f->teacher.matrix,
+        .teacher = f->teacher.rows,
         .balance = s->balance,
         .margin = {s->margin_start, s->margin, 0, (int64_t)llround(s->margin_ramp * (double)n_steps), false},
         .optimizer = optimizer_of(s),
@@ -221,8 +97,8 @@ static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, i
         .clip_norm = s->train.clip,
         .crops = {1, s->frames, false},
         .gate = {train_epoch(&s->train, steps_per_epoch, s->gate_epoch),
-                 train_epoch(&s->train, steps_per_epoch, s->correct_epoch), 0.1, s->confidence, f->n_utts,
-                 (int64_t)steps_per_epoch},
+                 train_epoch(&s->train, steps_per_epoch, s->correct_epoch), 0.1, s->confidence,
+                 f->labelling.n_utts, (int64_t)steps_per_epoch},
         .batch_size = s->train.batch,
         .seed = seed};
 }
@@ -251,14 +127,15 @@ static int check_settings(const Settings *s, const Finetuning *f, Error *error)
 static int create_sampler(const Settings *s, int64_t seed, Finetuning *f, Error *error)
 {
     int64_t n_views = f->n_views, batch = s->train.batch;
+    Labelling *l = &f->labelling;
     if (n_views == 1) {
-        f->sampler = sampler_create_balanced(f->labels, f->n_utts, f->n_classes, s->most_per_speaker, batch,
+        f->sampler = sampler_create_balanced(l->labels, l->n_utts, l->n_classes, s->most_per_speaker, batch,
                                              (uint64_t)seed);
         return 0;
     }
-    if (drop_small_classes(f, s->same_recording ? 1 : n_views, batch / n_views, error) < 0)
+    if (labelling_drop_small(l, s->same_recording ? 1 : n_views, batch / n_views, error) < 0)
         return -1;
-    f->sampler = sampler_create_grouped(f->labels, f->n_utts, f->n_classes, s->most_per_speaker, batch,
+    f->sampler = sampler_create_grouped(l->labels, l->n_utts, l->n_classes, s->most_per_speaker, batch,
                                         n_views, s->same_recording, (uint64_t)seed);
     return 0;
 }
@@ -272,7 +149,7 @@ static int prepare_training(const Settings *s, int64_t seed, Finetuning *f, Erro
     if (check_settings(s, f, error) < 0)
         return -1;
     if (s->speed)
-        add_speeds(f);
+        labelling_add_speeds(&f->labelling);
     if (create_sampler(s, seed, f, error) < 0)
         return -1;
     // Weights bring their architecture with them.
@@ -314,10 +191,11 @@ static int publish_gate(const Settings *s, const Finetuning *f, Error *error)
 static int train(const Program *program, const Settings *s, Finetuning *f, int64_t *n_steps, Error *error)
 {
     char recipe[17];
-    if (!(f->corpus = corpus_open(s->train.audio, error)) || assign_labels(s->labels, f, error) < 0 ||
+    if (!(f->corpus = corpus_open(s->train.audio, error)) ||
+        labelling_load(s->labels, f->corpus, &f->labelling, error) < 0 ||
         train_augmenter(&s->train, f->corpus, program->seed, &f->augmenter, error) < 0 ||
-        load_teacher(s, f, error) < 0 || prepare_training(s, program->seed, f, error) < 0 ||
-        make_recipe(program, s, f, recipe, error) < 0)
+        (s->teacher && teacher_load(s->teacher, f->corpus, &f->teacher, error) < 0) ||
+        prepare_training(s, program->seed, f, error) < 0 || make_recipe(program, s, f, recipe, error) < 0)
         return -1;
     *n_steps = train_steps(&s->train, sampler_steps_per_epoch(f->sampler));
     ClassifierOptions options = classifier_of(s, f, program->seed, *n_steps);
@@ -339,11 +217,7 @@ static int train(const Program *program, const Settings *s, Finetuning *f, int64
 // Utterances in turn from as many pseudo-speakers as are planned for.
 static int plan(const Program *program, const Settings *s, Finetuning *f, Error *error)
 {
-    f->n_utts = s->train.plan;
-    f->n_classes = s->plan_classes;
-    f->labels = mem_alloc((size_t)f->n_utts, sizeof(int64_t));
-    for (int64_t i = 0; i < f->n_utts; i++)
-        f->labels[i] = i % f->n_classes;
+    f->labelling = labelling_plan(s->train.plan, s->plan_classes);
     if (prepare_training(s, program->seed, f, error) < 0)
         return -1;
     int64_t n_steps = train_steps(&s->train, sampler_steps_per_epoch(f->sampler));

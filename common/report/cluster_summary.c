@@ -1,21 +1,11 @@
 #include "report/cluster_summary.h"
 
-#include <math.h>
 #include <stdlib.h>
-
-#include <cjson/cJSON.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "cache/publish.h"
-
-static void add_number(cJSON *json, const char *key, double value)
-{
-    if (isfinite(value))
-        cJSON_AddNumberToObject(json, key, value);
-    else
-        cJSON_AddNullToObject(json, key);
-}
+#include "report/json_number.h"
 
 static void add_sweep(cJSON *json, const Sweep *sweep)
 {
@@ -26,15 +16,15 @@ static void add_sweep(cJSON *json, const Sweep *sweep)
     for (int64_t i = 0; i < sweep->n_rows; i++) {
         const SweepRow *row = &sweep->rows[i];
         cJSON *item = cJSON_CreateObject();
-        add_number(item, "clusters", (double)row->n_clusters);
-        add_number(item, "silhouette", row->silhouette);
-        add_number(item, "singletons", (double)row->singletons);
-        add_number(item, "smallest", (double)row->smallest);
-        add_number(item, "median", (double)row->median);
-        add_number(item, "largest", (double)row->largest);
-        add_number(item, "height", row->height);
-        add_number(item, "gap", row->gap);
-        add_number(item, "agreement_across_parts", row->agreement);
+        json_add_number(item, "clusters", (double)row->n_clusters);
+        json_add_number(item, "silhouette", row->silhouette);
+        json_add_number(item, "singletons", (double)row->singletons);
+        json_add_number(item, "smallest", (double)row->smallest);
+        json_add_number(item, "median", (double)row->median);
+        json_add_number(item, "largest", (double)row->largest);
+        json_add_number(item, "height", row->height);
+        json_add_number(item, "gap", row->gap);
+        json_add_number(item, "agreement_across_parts", row->agreement);
         cJSON_AddBoolToObject(item, "chosen", row->chosen);
         cJSON_AddItemToArray(rows, item);
     }
@@ -61,11 +51,11 @@ static void add_histogram(cJSON *json, int64_t *sizes, int64_t n)
 
 static void add_truth(cJSON *json, const Agreement *truth)
 {
-    add_number(json, "purity", truth->purity);
-    add_number(json, "nmi", truth->nmi);
-    add_number(json, "ari", truth->ari);
-    add_number(json, "v_measure", truth->v_measure);
-    add_number(json, "pairwise_f1", truth->pair_f1);
+    json_add_number(json, "purity", truth->purity);
+    json_add_number(json, "nmi", truth->nmi);
+    json_add_number(json, "ari", truth->ari);
+    json_add_number(json, "v_measure", truth->v_measure);
+    json_add_number(json, "pairwise_f1", truth->pair_f1);
     log_info("truth: purity %.4f, NMI %.4f, ARI %.4f, V-measure %.4f, pairwise F1 %.4f", truth->purity,
              truth->nmi, truth->ari, truth->v_measure, truth->pair_f1);
 }
@@ -76,15 +66,15 @@ int cluster_summary_publish(const char *path, const ClusterSummary *summary, Err
     cluster_sizes(summary->labels, summary->n_utts, n_clusters, sizes);
     int64_t singletons = count_singletons(sizes, n_clusters);
     cJSON *json = cJSON_CreateObject();
-    add_number(json, "clusters", (double)n_clusters);
-    add_number(json, "singletons", (double)singletons);
-    add_number(json, "silhouette", summary->silhouette);
-    add_number(json, "agreement_nmi", summary->agreement_nmi);
-    add_number(json, "agreement_ari", summary->agreement_ari);
-    add_number(json, "utterances", (double)summary->n_utts);
-    add_number(json, "dropped_clusters", (double)summary->n_small);
-    add_number(json, "dropped_utterances", (double)summary->n_dropped);
-    add_number(json, "points", (double)summary->n_points);
+    json_add_number(json, "clusters", (double)n_clusters);
+    json_add_number(json, "singletons", (double)singletons);
+    json_add_number(json, "silhouette", summary->silhouette);
+    json_add_number(json, "agreement_nmi", summary->agreement_nmi);
+    json_add_number(json, "agreement_ari", summary->agreement_ari);
+    json_add_number(json, "utterances", (double)summary->n_utts);
+    json_add_number(json, "dropped_clusters", (double)summary->n_small);
+    json_add_number(json, "dropped_utterances", (double)summary->n_dropped);
+    json_add_number(json, "points", (double)summary->n_points);
     cJSON_AddStringToObject(json, "linkage", summary->linkage);
     if (summary->truth)
         add_truth(json, summary->truth);
