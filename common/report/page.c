@@ -26,6 +26,8 @@ static const char *const STYLE =
     "figure{margin:0}figcaption{font-weight:600;font-size:.92em;margin-bottom:.3em}\n"
     "svg{max-width:100%;height:auto}\n";
 
+enum { MOST_CURVES = 12 }; // rounds, in one figure
+
 // --- the table of rounds
 
 static bool measured_anywhere(const Work *work, int measure)
@@ -135,18 +137,8 @@ static void write_section(FILE *out, const char *heading)
     fprintf(out, "<h2>%s</h2>\n<div class=\"figures\">\n", heading);
 }
 
-int page_write(FILE *out, const Work *work, const LabelList *truth, Error *error)
+static int write_figures(FILE *out, const Work *work, const LabelList *truth, Error *error)
 {
-    fprintf(out,
-            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-            "<meta name=\"viewport\" content=\"width=device-width\">\n<title>voxloop report</title>\n"
-            "<style>\n%s</style></head><body>\n<h1>voxloop report</h1>\n<p class=\"sub\">",
-            STYLE);
-    svg_write_text(out, work->folder);
-    fprintf(out, ", %lld round%s, voxloop %s</p>\n<h2>Rounds</h2>\n", (long long)work->n_rounds,
-            work->n_rounds == 1 ? "" : "s", VOXLOOP_VERSION);
-    write_rounds_table(out, work);
-    write_table_notes(out, work);
     write_section(out, "How good each round is");
     figure_eer(out, work);
     figure_quality(out, work);
@@ -161,7 +153,29 @@ int page_write(FILE *out, const Work *work, const LabelList *truth, Error *error
     fputs("</div>\n", out);
     write_section(out, "Embeddings of the last round");
     int status = figure_embeddings(out, work, truth, error);
-    fputs("</div>\n<h2>How it came to be</h2>\n", out);
+    fputs("</div>\n", out);
+    return status;
+}
+
+int page_write(FILE *out, const Work *work, const LabelList *truth, Error *error)
+{
+    fprintf(out,
+            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+            "<meta name=\"viewport\" content=\"width=device-width\">\n<title>voxloop report</title>\n"
+            "<style>\n%s</style></head><body>\n<h1>voxloop report</h1>\n<p class=\"sub\">",
+            STYLE);
+    svg_write_text(out, work->folder);
+    fprintf(out, ", %lld round%s, voxloop %s</p>\n<h2>Rounds</h2>\n", (long long)work->n_rounds,
+            work->n_rounds == 1 ? "" : "s", VOXLOOP_VERSION);
+    write_rounds_table(out, work);
+    write_table_notes(out, work);
+    int status = 0;
+    if (work->n_rounds <= MOST_CURVES)
+        status = write_figures(out, work, truth, error);
+    else
+        fputs("<p class=\"sub\">More rounds than curves could be told apart: the table has them all.</p>\n",
+              out);
+    fputs("<h2>How it came to be</h2>\n", out);
     write_origins(out, work);
     fputs("</body></html>\n", out);
     return status;
