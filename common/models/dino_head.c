@@ -2,25 +2,18 @@
 #include "models/dino_head.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "base/memory.h"
-#include "tensor/ops.h"
+#include "nn/layers.h"
 
 enum { N_LINEAR = 3, N_NORMS = N_LINEAR - 1, MODULES_PER_LAYER = 3 }; // linear, batch norm, GELU
-static const float INIT_STD = 0.02f, BN_MOMENTUM = 0.1f, BN_EPSILON = 1e-5f, L2_EPSILON = 1e-12f;
-
-typedef struct Layer {
-    Parameter *weight, *bias;
-} Layer;
-
-typedef struct Norm {
-    Parameter *weight, *bias, *running_mean, *running_variance;
-} Norm;
+static const float INIT_STD = 0.02f, L2_EPSILON = 1e-12f;
 
 struct DinoHead {
     DinoHeadConfig config;
-    Layer linear[N_LINEAR];
-    Norm norm[N_NORMS];
+    Affine linear[N_LINEAR];
+    NormLayer norm[N_NORMS];
     Parameter *gain, *prototypes; // [K, 1], [K, D]
 };
 
@@ -28,22 +21,18 @@ static void declare_projector(DinoHead *head, const char *prefix, Parameters *pa
 {
     const DinoHeadConfig *c = &head->config;
     const int64_t widths[N_LINEAR + 1] = {c->input_dim, c->hidden_dim, c->hidden_dim, c->bottleneck_dim};
-    const Init zero = {INIT_ZERO, 0}, one = {INIT_ONE, 0};
     for (int i = 0; i < N_LINEAR; i++) {
         int module = MODULES_PER_LAYER * i;
         int64_t out = widths[i + 1];
-        head->linear[i] = (Layer){parameters_add(parameters, 2, (int64_t[]){out, widths[i]},
-                                                 (Init){INIT_TRUNCATED_NORMAL, INIT_STD}, "%smlp.%d.weight",
-                                                 prefix, module),
-                                  parameters_add(parameters, 1, &out, zero, "%smlp.%d.bias", prefix, module)};
+        head->linear[i] = (Affine){
+            parameters_add(parameters, 2, (int64_t[]){out, widths[i]},
+                           (Init){INIT_TRUNCATED_NORMAL, INIT_STD}, "%smlp.%d.weight", prefix, module),
+            parameters_add(parameters, 1, &out, (Init){INIT_ZERO, 0}, "%smlp.%d.bias", prefix, module)};
         if (i == N_NORMS)
             break;
-        module++;
-        head->norm[i] =
-            (Norm){parameters_add(parameters, 1, &out, one, "%smlp.%d.weight", prefix, module),
-                   parameters_add(parameters, 1, &out, zero, "%smlp.%d.bias", prefix, module),
-                   parameters_add_buffer(parameters, out, zero, "%smlp.%d.running_mean", prefix, module),
-                   parameters_add_buffer(parameters, out, one, "%smlp.%d.running_var", prefix, module)};
+        char name[128];
+        snprintf(name, sizeof name, "%smlp.%d", prefix, module + 1);
+        head->norm[i] = norm_declare(parameters, name, out);
     }
 }
 
@@ -71,23 +60,12 @@ void dino_head_destroy(DinoHead *head)
     mem_free(head);
 }
 
-static Tensor *batch_norm(Tape *tape, Tensor *x, const Norm *norm, bool training)
-{
-    BatchNorm batch = {&norm->weight->tensor,
-                       &norm->bias->tensor,
-                       norm->running_mean->tensor.data,
-                       norm->running_variance->tensor.data,
-                       BN_MOMENTUM,
-                       BN_EPSILON};
-    return op_batch_norm(tape, x, &batch, training, false);
-}
-
 static Tensor *project(DinoHead *head, Tape *tape, Tensor *x, bool training)
 {
     for (int i = 0; i < N_LINEAR; i++) {
-        x = op_linear(tape, x, &head->linear[i].weight->tensor, &head->linear[i].bias->tensor);
+        x = affine_linear(tape, x, &head->linear[i]);
         if (i < N_NORMS)
-            x = op_gelu(tape, batch_norm(tape, x, &head->norm[i], training));
+            x = op_gelu(tape, norm_apply(tape, x, &head->norm[i], training, false));
     }
     return x;
 }

@@ -4,16 +4,7 @@
 source "$(dirname "$0")/../support/shell.sh"
 cd "$scratch" || exit 1
 
-# 12 recordings of 1.5 s, three of each pitch.
-mkdir recordings
-perl -e '
-    srand(5);
-    for my $i (0 .. 11) {
-        my $hz = 100 + 40 * int($i / 3);
-        my @x = map { my $t = $_ / 16000; int(6000 * sin(6.2832 * $hz * $t) + 3000 * sin(12.566 * $hz * $t) + rand(4000)) } 1 .. 24000;
-        open my $out, ">:raw", sprintf("recordings/s%d-u%d.wav", $i / 3, $i % 3) or die;
-        print $out "RIFF", pack("V", 36 + 48000), "WAVEfmt ", pack("VvvVVvv", 16, 1, 1, 16000, 32000, 2, 16), "data", pack("V", 48000), pack("s<*", @x);
-    }'
+tones recordings 4000
 "$bin/voxloop-prepare" --quiet --audio recordings --out audio || fail "prepare failed"
 
 ivector() {

@@ -6,7 +6,7 @@ source_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES # a test run by make is not part of that make
-unset DATA WORK PRESET TEST TRIALS TRUTH WAVLM INIT NOISE RIR THREADS SEED LAUNCH BUILD
+unset DATA WORK PRESET TEST TRIALS TRUTH WAVLM WARMUP METHODS INIT NOISE RIR THREADS SEED LAUNCH BUILD
 
 fail() {
     echo "FAILED: $*" >&2
@@ -22,6 +22,20 @@ needs() {
             exit 77
         }
     done
+}
+
+# tones FOLDER NOISE: 12 recordings of 1.5 s, sI-uJ.wav, three of each pitch, under noise of so many int16 steps.
+tones() {
+    mkdir "$1"
+    perl -e '
+        my ($folder, $noise) = @ARGV;
+        srand(5);
+        for my $i (0 .. 11) {
+            my $hz = 100 + 40 * int($i / 3);
+            my @x = map { my $t = $_ / 16000; int(6000 * sin(6.2832 * $hz * $t) + 3000 * sin(12.566 * $hz * $t) + rand($noise)) } 1 .. 24000;
+            open my $out, ">:raw", sprintf("%s/s%d-u%d.wav", $folder, $i / 3, $i % 3) or die;
+            print $out "RIFF", pack("V", 36 + 48000), "WAVEfmt ", pack("VvvVVvv", 16, 1, 1, 16000, 32000, 2, 16), "data", pack("V", 48000), pack("s<*", @x);
+        }' "$1" "$2"
 }
 
 # pipeline GOAL... VARIABLE=value...: the Makefile with the executables under test.
