@@ -2,26 +2,20 @@
 
 #include <math.h>
 
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 Rng rng_stream(uint64_t seed, const char *consumer, uint64_t a, uint64_t b)
 {
-    uint64_t key = mix(seed + 0x9e3779b97f4a7c15u);
+    uint64_t key = rng_mix(seed + 0x9e3779b97f4a7c15u);
     for (const char *c = consumer; *c; c++)
-        key = mix(key ^ (uint64_t)(unsigned char)*c) + 0x9e3779b97f4a7c15u;
-    key = mix(key ^ a) + 0x9e3779b97f4a7c15u;
-    key = mix(key ^ b);
+        key = rng_mix(key ^ (uint64_t)(unsigned char)*c) + 0x9e3779b97f4a7c15u;
+    key = rng_mix(key ^ a) + 0x9e3779b97f4a7c15u;
+    key = rng_mix(key ^ b);
     return (Rng){.key = key};
 }
 
 uint64_t rng_next(Rng *rng)
 {
-    return mix(mix(rng->key + 0x9e3779b97f4a7c15u * ++rng->counter) ^ rng->key);
+    rng->counter++;
+    return rng_ahead(rng, 0);
 }
 
 uint64_t rng_below(Rng *rng, uint64_t n)
@@ -31,7 +25,8 @@ uint64_t rng_below(Rng *rng, uint64_t n)
 
 double rng_uniform(Rng *rng)
 {
-    return (double)(rng_next(rng) >> 11) * 0x1p-53;
+    rng->counter++;
+    return rng_uniform_ahead(rng, 0);
 }
 
 double rng_range(Rng *rng, double low, double high)

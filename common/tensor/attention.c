@@ -106,12 +106,14 @@ static void apply_dropout(const Head *head, const Attention *attention, float *v
 {
     if (attention->dropout <= 0.0f)
         return;
-    float keep = 1.0f / (1.0f - attention->dropout);
+    const float dropout = attention->dropout, keep = 1.0f / (1.0f - dropout);
+    const Rng rng = attention->rng;
     for (int64_t i = 0; i < head->rows; i++) {
-        Rng rng = attention->rng;
-        rng.counter += (uint64_t)(row_index(head, attention->heads, i) * head->frames);
+        float *row = values + i * head->frames;
+        uint64_t place = (uint64_t)(row_index(head, attention->heads, i) * head->frames) + 1;
+#pragma omp simd
         for (int64_t j = 0; j < head->frames; j++)
-            values[i * head->frames + j] *= rng_uniform(&rng) < attention->dropout ? 0.0f : keep;
+            row[j] *= rng_uniform_ahead(&rng, place + (uint64_t)j) < dropout ? 0.0f : keep;
     }
 }
 

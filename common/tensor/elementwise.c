@@ -142,7 +142,7 @@ static inline float sigmoid_slope(float x, float y)
 typedef float Function(float x);
 typedef float Slope(float x, float y);
 
-// Inlined with a constant function at each call, so that the loop vectorises.
+// Inlined with a constant function at each call, so that the loops vectorise.
 static inline __attribute__((always_inline)) void map(const float *x, float *y, int64_t n, Function *f)
 {
 #pragma omp simd
@@ -154,9 +154,15 @@ static inline __attribute__((always_inline)) void map_backward(const float *x, c
                                                                const float *d_y, float *d_x, int64_t n,
                                                                bool fresh, Slope *slope)
 {
+    if (fresh) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        grad_put(&d_x[i], d_y[i] * slope(x[i], y[i]), fresh);
+        for (int64_t i = 0; i < n; i++)
+            d_x[i] = d_y[i] * slope(x[i], y[i]);
+    } else {
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            d_x[i] += d_y[i] * slope(x[i], y[i]);
+    }
 }
 
 typedef void Range(const float *x, float *y, int64_t n);
@@ -287,14 +293,29 @@ Tensor *op_sigmoid(Tape *tape, Tensor *x)
 
 // --- dropout
 
+typedef struct Dropout {
+    Rng rng;
+    float probability;
+} Dropout;
+
+// to = what dropout leaves of from, added up unless fresh. An element is multiplied by 0 or 1/(1-p), and has
+// its own place in the stream, so the backward pass draws the same.
+static void drop(const Dropout *dropout, const float *from, float *to, int64_t n, bool fresh)
+{
+    const float probability = dropout->probability, keep = 1.0f / (1.0f - probability);
+    const Rng rng = dropout->rng;
+#pragma omp parallel for simd if (n > PARALLEL_FROM)
+    for (int64_t i = 0; i < n; i++) {
+        float factor = rng_uniform_ahead(&rng, (uint64_t)i + 1) < probability ? 0.0f : keep;
+        grad_put(&to[i], factor * from[i], fresh);
+    }
+}
+
 static void dropout_backward(Tape *tape, const Node *node)
 {
-    float *d_x = tape_grad(tape, node->inputs[0]);
-    const float *mask = node->context, *d_y = node->output->grad;
-    int64_t n = tensor_size(node->output);
-#pragma omp parallel for simd if (n > PARALLEL_FROM)
-    for (int64_t i = 0; i < n; i++)
-        d_x[i] += mask[i] * d_y[i];
+    bool fresh;
+    float *d_x = tape_grad_fresh(tape, node->inputs[0], &fresh);
+    drop(node->context, node->output->grad, d_x, tensor_size(node->output), fresh);
 }
 
 static const Operator DROPOUT = {"dropout", dropout_backward};
@@ -303,16 +324,10 @@ Tensor *op_dropout(Tape *tape, Tensor *x, float probability, Rng rng)
 {
     if (probability <= 0)
         return x;
-    int64_t n = tensor_size(x);
     Tensor *y = tape_tensor_like(tape, x);
-    float *mask = tape_scratch(tape, (size_t)n * sizeof *mask), kept = 1.0f / (1.0f - probability);
-    // A stream's n-th draw depends on its counter alone: each element has its own.
-#pragma omp parallel for schedule(static) if (n > PARALLEL_FROM)
-    for (int64_t i = 0; i < n; i++) {
-        Rng place = {rng.key, rng.counter + (uint64_t)i};
-        mask[i] = rng_uniform(&place) < probability ? 0 : kept;
-        y->data[i] = mask[i] * x->data[i];
-    }
-    tape_record(tape, &DROPOUT, y, &x, 1, mask);
+    Dropout *context = tape_scratch(tape, sizeof *context);
+    *context = (Dropout){rng, probability};
+    drop(context, x->data, y->data, tensor_size(x), true);
+    tape_record(tape, &DROPOUT, y, &x, 1, context);
     return y;
 }
