@@ -59,11 +59,11 @@ $(1) &: $(4) $(call forced,$(2),$(3)) $(call stale,$(call beside,$(1),recipe),$(
 endef
 beside = $(dir $(firstword $(1))).$(notdir $(firstword $(1))).$(2)
 
-# digest FILE: the name of its digest. digest_rule FILE: writes it, only when the content changed.
+# digest FILE: the name of its digest. digest_rule FILE[,DIGEST]: writes it, only when the content changed.
 digest = $(call beside,$(1),digest)
 define digest_rule
-$(call digest,$(1)): $(1)
-	$(if $(dry),,@b2sum <$$< >$$@.new && { cmp -s $$@.new $$@ && rm $$@.new || mv $$@.new $$@; })
+$(or $(2),$(call digest,$(1))): $(1)
+	$(if $(dry),,@mkdir -p $$(@D) && b2sum <$$< >$$@.new && { cmp -s $$@.new $$@ && rm $$@.new || mv $$@.new $$@; })
 endef
 
 # ---- the corpora ---------------------------------------------------------------------------------------------
@@ -87,6 +87,14 @@ listing = $(if $(call in_demo,$(1)),,listing=$(shell \
   find -L $(1) -type f -printf '%P %s %T@\n' 2>/dev/null | LC_ALL=C sort | b2sum | cut -c 1-16))
 
 prepare_rule = $(call stage_rule,$(2)/utts.tsv,prepare,,$(call made,$(1)),--audio $(1) --out $(2),,$(call listing,$(1)))
+# corpus_digest_rule FOLDER: a digest of all shards. Recordings that only look new, because they were copied, are
+# prepared again, but nothing is trained again; utts.tsv gets its old time back, so that shards are read only once.
+define corpus_digest_rule
+$(call digest,$(1)/utts.tsv): $(1)/utts.tsv
+	$(if $(dry),,@cat $$< $(1)/audio-*.tar.zst | b2sum >$$@.new && \
+	  { cmp -s $$@.new $$@ && rm $$@.new && touch -r $$@ $$< || mv $$@.new $$@; })
+endef
+$(foreach corpus,$(WORK)/audio $(if $(test_audio),$(WORK)/test),$(eval $(call corpus_digest_rule,$(corpus))))
 $(eval $(call prepare_rule,$(train_audio),$(WORK)/audio))
 $(if $(test_audio),$(eval $(call prepare_rule,$(test_audio),$(WORK)/test)))
 
@@ -103,7 +111,7 @@ $(if $(filter-out masked,$(WARMUP)),$(error WARMUP=$(WARMUP) is not known; it is
 $(if $(and $(WARMUP),$(WAVLM)),$(error WAVLM and WARMUP exclude each other: both are what rounds start from))
 warmup := $(if $(WARMUP),$(WORK)/warmup/model.safetensors)
 ifneq ($(warmup),)
-  $(eval $(call stage_rule,$(warmup),warmup,,$(WORK)/audio/utts.tsv,--audio $(WORK)/audio --out $(warmup)))
+  $(eval $(call stage_rule,$(warmup),warmup,,$(call digest,$(WORK)/audio/utts.tsv),--audio $(WORK)/audio --out $(warmup)))
   $(eval $(call digest_rule,$(warmup)))
 endif
 
@@ -155,19 +163,19 @@ $(3): $(1)/clusters.json $(1)/eval.json
 $(filter $(3)-%,$(goals)): $(3)
 endef
 
-pretrain_rule = $(call stage_rule,$(1)/model.safetensors,pretrain,$(3),$(WORK)/audio/utts.tsv,\
+pretrain_rule = $(call stage_rule,$(1)/model.safetensors,pretrain,$(3),$(call digest,$(WORK)/audio/utts.tsv),\
   --audio $(WORK)/audio --out $(1)/model.safetensors)
-ivector_rule  = $(call stage_rule,$(1)/model.safetensors,ivector,$(3),$(WORK)/audio/utts.tsv,\
+ivector_rule  = $(call stage_rule,$(1)/model.safetensors,ivector,$(3),$(call digest,$(WORK)/audio/utts.tsv),\
   --audio $(WORK)/audio --out $(1)/model.safetensors)
 finetune_rule = $(call stage_rule,$(1)/model.safetensors,finetune,$(3),\
-  $(WORK)/audio/utts.tsv $(call digest,$(2)/labels.tar.zst) $(or $(wavlm),$(if $(start),$(call digest,$(start)))),\
+  $(call digest,$(WORK)/audio/utts.tsv) $(call digest,$(2)/labels.tar.zst) $(or $(wavlm),$(if $(start),$(call digest,$(start)))),\
   --audio $(WORK)/audio --labels $(2)/labels.tar.zst $(addprefix --init ,$(start)) --out $(1)/model.safetensors,$(notdir $(2)))
 # Large margins: the round's model goes on, classes included, on the labels that it was trained on.
 lmft_rule     = $(call stage_rule,$(1)/model.safetensors,finetune,$(4),\
-  $(WORK)/audio/utts.tsv $(call digest,$(3)/labels.tar.zst) $(call digest,$(2)/model.safetensors),\
+  $(call digest,$(WORK)/audio/utts.tsv) $(call digest,$(3)/labels.tar.zst) $(call digest,$(2)/model.safetensors),\
   --audio $(WORK)/audio --labels $(3)/labels.tar.zst --init $(2)/model.safetensors --keep-classes \
   --out $(1)/model.safetensors)
-extract_rule  = $(call stage_rule,$(1)/$(3),extract,$(4),$(2)/utts.tsv $(call digest,$(1)/model.safetensors),\
+extract_rule  = $(call stage_rule,$(1)/$(3),extract,$(4),$(call digest,$(2)/utts.tsv) $(call digest,$(1)/model.safetensors),\
   --audio $(2) --model $(1)/model.safetensors --out $(1)/$(3) $(5))
 cluster_rule  = $(call stage_rule,$(1)/labels.tar.zst $(1)/clusters.json,cluster,$(3),\
   $(call digest,$(1)/embeddings.tar.zst) $(if $(2),$(call digest,$(2)/labels.tar.zst)) $(if $(truth),$(call made,$(truth))),\
@@ -219,10 +227,11 @@ compare_methods := plain1 plain2 plain3 $(or $(METHODS),$(known_methods))
 compare_rounds  := $(addprefix iter1-,$(compare_methods)) $(if $(truth),$(addprefix iter1-true-,$(compare_methods)))
 compare_steps   := $(or $(patsubst compare-steps=%,%,$(filter compare-steps=%,$(pipeline_keys))),400)
 teacher          = $(compare_folder)/iter0-ivector/embeddings.tar.zst
+true_digest     := $(compare_folder)/.truth.digest
 # compare_rule FOLDER,LABELS,ROUND
 teaches          = $(findstring teacher,$(filter objectives=%,$(call round_keys,finetune,$(3))))
 compare_rule     = $(call stage_rule,$(1)/model.safetensors,finetune,$(3),\
-  $(WORK)/audio/utts.tsv $(call made,$(2)) $(if $(teaches),$(call digest,$(teacher))),\
+  $(call digest,$(WORK)/audio/utts.tsv) $(if $(filter $(truth),$(2)),$(true_digest),$(call digest,$(2))) $(if $(teaches),$(call digest,$(teacher))),\
   --audio $(WORK)/audio --labels $(2) --steps $(compare_steps) $(if $(teaches),--teacher $(teacher)) \
   --out $(1)/model.safetensors)
 compare_labels   = $(if $(findstring -true-,$(1)),$(truth),$(if $(filter iter1-ivector,$(1)),$(compare_folder)/iter0-ivector,$(WORK)/iter0)/labels.tar.zst)
@@ -230,6 +239,7 @@ compare_before   = $(if $(filter iter1-ivector,$(1)),$(compare_folder)/iter0-ive
 compare_round    = $(call round_rules,$(compare_folder)/$(1),$(compare_before),$(1),\
   $(call compare_rule,$(compare_folder)/$(1),$(compare_labels),$(1)))
 ifneq ($(filter compare,$(goals)),)
+  $(if $(truth),$(eval $(call digest_rule,$(call made,$(truth)),$(true_digest))))
   $(eval $(call round_rules,$(compare_folder)/iter0-ivector,,iter0-ivector,\
     $(call ivector_rule,$(compare_folder)/iter0-ivector,,iter0-ivector)))
   $(foreach round,$(compare_rounds) iter1-ivector,$(eval $(call compare_round,$(round))))

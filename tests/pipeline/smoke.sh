@@ -54,6 +54,11 @@ for row in iter0-ivector iter1-ivector 'iter1-plain\*' iter1-pair iter1-teacher 
     grep -qE "^\| $row \| [0-9.]+( ± [0-9.]+)? \|" "$scratch/log" || { cat "$scratch/log" >&2; fail "the comparison lacks $row"; }
 done
 grep -q '^| round |.* pair head EER (%) |' "$scratch/log" || fail "the comparison lacks the pair head"
+touch "$scratch/before"
+pipeline iter0-cluster PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "iter0-cluster failed"
+pipeline compare PRESET=smoke WORK="$work" METHODS="pair teacher" >/dev/null 2>&1 || fail "compare again failed"
+[ -z "$(find "$work" -name model.safetensors -newer "$scratch/before")" ] || fail "the same labels train the comparison again"
+
 pipeline iter1 PRESET=smoke WORK="$scratch/other" WARMUP=masked INIT=ivector >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "WARMUP and INIT=ivector failed"; }
 grep -q 'starts from .*warmup/model.safetensors' "$scratch/log" || fail "iter1 does not start from the warm-up"
 grep -q 'total variability, iteration' "$scratch/log" || fail "INIT=ivector trains no i-vectors"
@@ -64,9 +69,23 @@ pipeline plan PRESET=smoke WORK="$work" >"$scratch/log" 2>&1 || { cat "$scratch/
 grep -q '^finetune: 8 steps of 8 utterances' "$scratch/log" || fail "the plan has other steps than the training"
 state | cmp -s - "$scratch/before" || fail "plan wrote something"
 
-# A flat folder without trials: halves of its recordings.
-pipeline iter0 PRESET=smoke DATA="$work/demo/train" WORK="$scratch/flat" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "iter0 of a flat folder failed"; }
+# A flat folder without trials: halves of its recordings. Copied recordings look new, but nothing is trained again.
+cp -r "$work/demo/train" "$scratch/recordings"
+flat() { pipeline iter0 PRESET=smoke DATA="$scratch/recordings" WORK="$scratch/flat" >"$scratch/log" 2>&1; }
+flat || { cat "$scratch/log" >&2; fail "iter0 of a flat folder failed"; }
 grep -qE '^iter0: .* label-free EER [0-9.]+ % \(statistics baseline [0-9.]+ %\)' "$scratch/log" || { cat "$scratch/log" >&2; fail "no label-free EER"; }
+made() { find "$scratch/flat" -name 'model.*' -newer "$scratch/before"; }
+touch "$scratch/before"
+find "$scratch/recordings" -type f -exec touch {} +
+flat || fail "iter0 of touched recordings failed"
+grep -q '^prepare: ' "$scratch/log" || fail "touched recordings are not prepared again"
+[ -z "$(made)" ] || fail "touched recordings are trained on again"
+flat || fail "iter0 after that failed"
+grep -q '^prepare: ' "$scratch/log" && fail "prepared for a third time"
+first=$(find "$scratch/recordings" -type f | LC_ALL=C sort | head -n 1)
+rm "$first"
+flat || fail "iter0 of one recording fewer failed"
+[ -n "$(made)" ] || fail "one recording fewer trains nothing"
 
 pipeline report PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "report failed"
 [ -s "$work/report.html" ] || fail "report.html is missing"
