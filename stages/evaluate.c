@@ -3,23 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audio/fbank.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "base/progress.h"
-#include "cache/corpus.h"
-#include "base/files.h"
 #include "cache/embeddings.h"
-#include "cache/label_shard.h"
 #include "cache/pieces.h"
 #include "cache/provenance.h"
 #include "cache/publish.h"
-#include "score/cosine.h"
 #include "report/eval_summary.h"
 #include "score/calibration.h"
-#include "score/metrics.h"
-#include "score/score_norm.h"
+#include "score/scoring.h"
 #include "score/statistics_baseline.h"
 #include "score/trials.h"
 #include "train/pair_scorer.h"
@@ -78,149 +71,6 @@ static int load_trials(const Settings *settings, int64_t seed, const Embeddings 
     return 0;
 }
 
-static int to_unit_length(float *rows, char *const *utts, int64_t n, int64_t dim, Error *error)
-{
-    int64_t bad = rows_normalise(rows, n, dim);
-    return bad < 0 ? 0 : error_set(error, "the embedding of %s is zero or not finite", utts[bad]);
-}
-
-static bool *targets_of(const Trials *trials)
-{
-    bool *targets = mem_alloc((size_t)trials->n, sizeof(bool));
-    for (int64_t t = 0; t < trials->n; t++)
-        targets[t] = trials->trials[t].target;
-    return targets;
-}
-
-static int measure_curve(const Trials *trials, const double *scores, DetCurve *curve, Error *error)
-{
-    bool *targets = targets_of(trials);
-    int status = det_curve_create(scores, targets, trials->n, curve, error);
-    mem_free(targets);
-    return status;
-}
-
-// --- the cohort
-
-// One row per pseudo-speaker instead of one per utterance.
-static int take_class_means(const char *path, Embeddings *cohort, Error *error)
-{
-    LabelList list;
-    if (labels_load_any(path, &list, error) < 0)
-        return -1;
-    int64_t *labels = mem_alloc((size_t)cohort->n, sizeof(int64_t));
-    int status = labels_align(&list, path, cohort->utts, cohort->n, labels, error);
-    if (status == 0) {
-        float *means = class_means(cohort->matrix, labels, cohort->n, cohort->dim, list.n_labels);
-        mem_free(cohort->matrix);
-        strings_free(cohort->utts, cohort->n);
-        cohort->matrix = means;
-        cohort->utts = NULL;
-        cohort->n = list.n_labels;
-    }
-    mem_free(labels);
-    labels_release(&list);
-    return status;
-}
-
-// The embeddings to score against, of length 1, with the same mean subtracted as from those under test.
-static int load_cohort(const Settings *s, const Embeddings *embeddings, Embeddings *cohort, float **mean,
-                       Error *error)
-{
-    if (embeddings_load(s->cohort, NULL, cohort, error) < 0)
-        return -1;
-    if (cohort->dim != embeddings->dim)
-        return error_set(error, "%s holds embeddings of %lld dimensions, %s of %lld", s->cohort,
-                         (long long)cohort->dim, s->embeddings, (long long)embeddings->dim);
-    if (s->center) {
-        *mean = rows_mean(cohort->matrix, cohort->n, cohort->dim);
-        rows_subtract(cohort->matrix, cohort->n, cohort->dim, *mean);
-    }
-    if (to_unit_length(cohort->matrix, cohort->utts, cohort->n, cohort->dim, error) < 0)
-        return error_prefix(error, "%s", s->cohort);
-    return s->cohort_labels ? take_class_means(s->cohort_labels, cohort, error) : 0;
-}
-
-static void normalise(const Settings *s, const Embeddings *embeddings, const Embeddings *cohort,
-                      const Trials *trials, double *scores)
-{
-    int64_t top = strcmp(s->norm, "as-norm") == 0 ? s->top : 0;
-    log_info("%s: cohort of %lld, the %lld nearest count", s->norm, (long long)cohort->n,
-             (long long)(top > 0 && top < cohort->n ? top : cohort->n));
-    CohortStatistics statistics =
-        cohort_statistics(embeddings->matrix, embeddings->n, cohort->matrix, cohort->n, embeddings->dim, top);
-    score_normalise(trials, &statistics, scores);
-    cohort_statistics_release(&statistics);
-}
-
-// --- the untrained baseline
-
-static int statistics_of(const Corpus *corpus, const Fbank *fbank, const char *utt, float *embedding,
-                         Error *error)
-{
-    Piece piece;
-    if (piece_find(corpus, utt, &piece) < 0)
-        return error_set(error, "%s has an embedding but is not in the audio folder", utt);
-    float *samples = mem_alloc((size_t)piece.n_samples, sizeof(float));
-    int status = corpus_read(corpus, piece.utt, piece.start, piece.n_samples, samples, error);
-    if (status == 0)
-        statistics_embedding(fbank, samples, piece.n_samples, embedding);
-    mem_free(samples);
-    return status;
-}
-
-// rows [n, STATISTICS_DIM]; only utterances that a trial names are read, the others' rows hold 1.
-static int statistics_of_all(const Corpus *corpus, const Embeddings *embeddings, const Trials *trials,
-                             float *rows, Error *error)
-{
-    bool *needed = mem_zero((size_t)embeddings->n, sizeof(bool));
-    for (int64_t t = 0; t < trials->n; t++)
-        needed[trials->trials[t].enroll] = needed[trials->trials[t].test] = true;
-    Fbank *fbank = statistics_fbank();
-    Progress *progress = progress_create("utt", embeddings->n);
-    int status = 0;
-#pragma omp parallel for schedule(dynamic, 8)
-    for (int64_t i = 0; i < embeddings->n; i++) {
-        Error own = {0};
-        rows[i * STATISTICS_DIM] = 1;
-        if (needed[i] &&
-            statistics_of(corpus, fbank, embeddings->utts[i], rows + i * STATISTICS_DIM, &own) < 0) {
-#pragma omp critical
-            status = error_set(error, "%s", own.text);
-        }
-        progress_step(progress, 1);
-    }
-    progress_destroy(progress);
-    fbank_destroy(fbank);
-    mem_free(needed);
-    return status;
-}
-
-static int measure_baseline(const char *audio, const Embeddings *embeddings, const Trials *trials,
-                            double *eer, Error *error)
-{
-    Corpus *corpus = corpus_open(audio, error);
-    if (!corpus)
-        return -1;
-    float *rows = mem_zero((size_t)embeddings->n, STATISTICS_DIM * sizeof(float));
-    double *scores = mem_alloc((size_t)trials->n, sizeof(double));
-    DetCurve curve = {0};
-    int status = statistics_of_all(corpus, embeddings, trials, rows, error);
-    if (status == 0)
-        status = to_unit_length(rows, embeddings->utts, embeddings->n, STATISTICS_DIM, error);
-    if (status == 0) {
-        cosine_score(rows, STATISTICS_DIM, trials, scores);
-        status = measure_curve(trials, scores, &curve, error);
-    }
-    if (status == 0)
-        *eer = det_eer(&curve, NULL);
-    det_curve_release(&curve);
-    mem_free(scores);
-    mem_free(rows);
-    corpus_close(corpus);
-    return status;
-}
-
 // --- the pair head
 
 // To mean 0 and standard deviation 1 over the trials, which takes no labels.
@@ -240,7 +90,7 @@ static int measure_scores(const Trials *trials, const double *scores, double *ee
                           Error *error)
 {
     DetCurve curve;
-    if (measure_curve(trials, scores, &curve, error) < 0)
+    if (trials_det_curve(trials, scores, &curve, error) < 0)
         return -1;
     *eer = det_eer(&curve, NULL);
     *min_dcf_p01 = det_min_dcf(&curve, 0.01);
@@ -277,7 +127,7 @@ static int calibrate(const Settings *s, const Trials *trials, double *scores, Er
     if (s->calibration && calibration_load(s->calibration, &calibration, error) < 0)
         return -1;
     if (s->calibrate) {
-        bool separable, *targets = targets_of(trials);
+        bool separable, *targets = trials_targets(trials);
         int status = calibration_fit(scores, targets, trials->n, &calibration, &separable, error);
         mem_free(targets);
         if (status < 0 || calibration_publish(s->calibrate, &calibration, error) < 0)
@@ -292,7 +142,7 @@ static int calibrate(const Settings *s, const Trials *trials, double *scores, Er
 
 static void measure_calibrated(const Trials *trials, const double *llrs, EvalSummary *result)
 {
-    bool *targets = targets_of(trials);
+    bool *targets = trials_targets(trials);
     result->calibrated = true;
     result->cllr = cllr(llrs, targets, trials->n);
     result->cllr_min = cllr_min(&result->curve);
@@ -317,59 +167,6 @@ static int publish_scores(const char *path, const Embeddings *embeddings, const 
     return publish_commit(file, error);
 }
 
-// Averages each score with the mean cosine over all pairs of the two utterances' crops, which is the product
-// of their mean unit vectors (voxceleb_trainer's and wavlm_ssl_sv's way).
-static int add_crops(const char *path, const Embeddings *embeddings, const Trials *trials, double *scores,
-                     Error *error)
-{
-    Embeddings crops;
-    if (embeddings_load(path, NULL, &crops, error) < 0)
-        return -1;
-    int status = 0;
-    float *rows = mem_alloc((size_t)embeddings->n, (size_t)crops.dim * sizeof(float));
-    for (int64_t i = 0; status == 0 && i < embeddings->n; i++) {
-        int64_t at = embeddings_find(&crops, embeddings->utts[i]);
-        if (at < 0)
-            status =
-                error_set(error, "%s has no %s; extract both from the same audio", path, embeddings->utts[i]);
-        else
-            memcpy(rows + i * crops.dim, crops.matrix + at * crops.dim, (size_t)crops.dim * sizeof(float));
-    }
-    double *of_crops = mem_alloc((size_t)trials->n, sizeof(double));
-    if (status == 0)
-        cosine_score(rows, crops.dim, trials, of_crops);
-    for (int64_t t = 0; status == 0 && t < trials->n; t++)
-        scores[t] = (scores[t] + of_crops[t]) / 2;
-    mem_free(of_crops);
-    mem_free(rows);
-    embeddings_release(&crops);
-    return status;
-}
-
-static int score(const Settings *s, Embeddings *embeddings, const Trials *trials, double *scores,
-                 Error *error)
-{
-    Embeddings cohort = {0};
-    float *mean = NULL;
-    int status = s->cohort ? load_cohort(s, embeddings, &cohort, &mean, error) : 0;
-    if (mean)
-        rows_subtract(embeddings->matrix, embeddings->n, embeddings->dim, mean);
-    else if (s->center)
-        rows_subtract_mean(embeddings->matrix, embeddings->n, embeddings->dim);
-    if (status == 0)
-        status = to_unit_length(embeddings->matrix, embeddings->utts, embeddings->n, embeddings->dim, error);
-    if (status == 0) {
-        cosine_score(embeddings->matrix, embeddings->dim, trials, scores);
-        if (s->cohort)
-            normalise(s, embeddings, &cohort, trials, scores);
-        if (s->crop_embeddings)
-            status = add_crops(s->crop_embeddings, embeddings, trials, scores, error);
-    }
-    mem_free(mean);
-    embeddings_release(&cohort);
-    return status;
-}
-
 typedef struct Evaluation {
     Embeddings embeddings;
     Trials trials;
@@ -377,14 +174,30 @@ typedef struct Evaluation {
     EvalSummary result;
 } Evaluation;
 
+static int measure_baseline(const char *audio, const Embeddings *embeddings, const Trials *trials,
+                            double *eer, Error *error)
+{
+    double *scores = mem_alloc((size_t)trials->n, sizeof(double)), unused;
+    int status = statistics_baseline_score(audio, embeddings->utts, embeddings->n, trials, scores, error);
+    if (status == 0)
+        status = measure_scores(trials, scores, eer, &unused, error);
+    mem_free(scores);
+    return status;
+}
+
 static int evaluate(const Settings *settings, int64_t seed, Embeddings *embeddings, const Trials *trials,
                     double *scores, EvalSummary *result, Error *error)
 {
     if (trials->n == 0)
         return 0;
-    if (score(settings, embeddings, trials, scores, error) < 0 ||
+    Scoring scoring = {.center = settings->center,
+                       .cohort = settings->cohort,
+                       .cohort_labels = settings->cohort_labels,
+                       .top = strcmp(settings->norm, "as-norm") == 0 ? settings->top : 0,
+                       .crops = settings->crop_embeddings};
+    if (score_trials(&scoring, settings->embeddings, embeddings, trials, scores, error) < 0 ||
         calibrate(settings, trials, scores, error) < 0 ||
-        measure_curve(trials, scores, &result->curve, error) < 0)
+        trials_det_curve(trials, scores, &result->curve, error) < 0)
         return -1;
     result->measured = true;
     result->eer = det_eer(&result->curve, &result->eer_threshold);

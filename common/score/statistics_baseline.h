@@ -2,11 +2,9 @@
 // subtracted, so it knows the channel; on corpora with one session per speaker it is hard to beat, and a
 // model that does not beat it has learnt little. evaluate prints its EER beside the model's.
 #pragma once
-#include <stdint.h>
-#include "audio/fbank.h"
+#include "score/trials.h"
 
-enum { STATISTICS_CEPSTRA = 20, STATISTICS_DIM = 2 * STATISTICS_CEPSTRA };
-
-Fbank *statistics_fbank(void); // its feature extractor; freed with fbank_destroy()
-// samples in [-1, 1); embedding [STATISTICS_DIM]. Zeros where there is no frame.
-void statistics_embedding(const Fbank *fbank, const float *samples, int64_t n_samples, float *embedding);
+// Cosine scores of trials over utts [n], whose audio is in the prepared folder `audio`; only utterances that
+// a trial names are read, on all threads. scores [trials->n].
+int statistics_baseline_score(const char *audio, char *const *utts, int64_t n, const Trials *trials,
+                              double *scores, Error *error);

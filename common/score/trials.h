@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/error.h"
+#include "score/metrics.h"
 
 typedef struct Trial {
     int64_t enroll, test; // indices into the utterances
@@ -37,5 +38,9 @@ int trials_parse(const char *name, char *text, char *const *utts, int64_t n_utts
 // error. durations [n_utts], in any unit; NULL: not known.
 void trials_label_free(char *const *utts, int64_t n_utts, const int64_t *durations, int64_t most,
                        int64_t seed, Trials *trials);
+
+// A new block [n]: which trials are targets; and the curve of their scores [n].
+bool *trials_targets(const Trials *trials);
+int trials_det_curve(const Trials *trials, const double *scores, DetCurve *curve, Error *error);
 
 void trials_release(Trials *trials);

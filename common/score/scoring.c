@@ -1,0 +1,119 @@
+#include "score/scoring.h"
+
+#include <string.h>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "cache/label_shard.h"
+#include "score/cosine.h"
+#include "score/score_norm.h"
+
+static int to_unit_length(Embeddings *embeddings, Error *error)
+{
+    int64_t bad = rows_normalise(embeddings->matrix, embeddings->n, embeddings->dim);
+    return bad < 0 ? 0 : error_set(error, "the embedding of %s is zero or not finite", embeddings->utts[bad]);
+}
+
+// One row per pseudo-speaker instead of one per utterance.
+static int take_class_means(const char *path, Embeddings *cohort, Error *error)
+{
+    LabelList list;
+    if (labels_load_any(path, &list, error) < 0)
+        return -1;
+    int64_t *labels = mem_alloc((size_t)cohort->n, sizeof(int64_t));
+    int status = labels_align(&list, path, cohort->utts, cohort->n, labels, error);
+    if (status == 0) {
+        float *means = class_means(cohort->matrix, labels, cohort->n, cohort->dim, list.n_labels);
+        mem_free(cohort->matrix);
+        strings_free(cohort->utts, cohort->n);
+        cohort->matrix = means;
+        cohort->utts = NULL;
+        cohort->n = list.n_labels;
+    }
+    mem_free(labels);
+    labels_release(&list);
+    return status;
+}
+
+// The embeddings to score against, of length 1, with the same mean subtracted as from those under test.
+static int load_cohort(const Scoring *s, const char *name, const Embeddings *embeddings, Embeddings *cohort,
+                       float **mean, Error *error)
+{
+    if (embeddings_load(s->cohort, NULL, cohort, error) < 0)
+        return -1;
+    if (cohort->dim != embeddings->dim)
+        return error_set(error, "%s holds embeddings of %lld dimensions, %s of %lld", s->cohort,
+                         (long long)cohort->dim, name, (long long)embeddings->dim);
+    if (s->center) {
+        *mean = rows_mean(cohort->matrix, cohort->n, cohort->dim);
+        rows_subtract(cohort->matrix, cohort->n, cohort->dim, *mean);
+    }
+    if (to_unit_length(cohort, error) < 0)
+        return error_prefix(error, "%s", s->cohort);
+    return s->cohort_labels ? take_class_means(s->cohort_labels, cohort, error) : 0;
+}
+
+static void normalise(int64_t top, const Embeddings *embeddings, const Embeddings *cohort,
+                      const Trials *trials, double *scores)
+{
+    log_info("%s: cohort of %lld, the %lld nearest count", top > 0 ? "as-norm" : "s-norm",
+             (long long)cohort->n, (long long)(top > 0 && top < cohort->n ? top : cohort->n));
+    CohortStatistics statistics =
+        cohort_statistics(embeddings->matrix, embeddings->n, cohort->matrix, cohort->n, embeddings->dim, top);
+    score_normalise(trials, &statistics, scores);
+    cohort_statistics_release(&statistics);
+}
+
+// Averages each score with the mean cosine over all pairs of the two utterances' crops, which is the product
+// of their mean unit vectors (voxceleb_trainer's and wavlm_ssl_sv's way).
+static int add_crops(const char *path, const Embeddings *embeddings, const Trials *trials, double *scores,
+                     Error *error)
+{
+    Embeddings crops;
+    if (embeddings_load(path, NULL, &crops, error) < 0)
+        return -1;
+    int status = 0;
+    float *rows = mem_alloc((size_t)embeddings->n, (size_t)crops.dim * sizeof(float));
+    for (int64_t i = 0; status == 0 && i < embeddings->n; i++) {
+        int64_t at = embeddings_find(&crops, embeddings->utts[i]);
+        if (at < 0)
+            status =
+                error_set(error, "%s has no %s; extract both from the same audio", path, embeddings->utts[i]);
+        else
+            memcpy(rows + i * crops.dim, crops.matrix + at * crops.dim, (size_t)crops.dim * sizeof(float));
+    }
+    double *of_crops = mem_alloc((size_t)trials->n, sizeof(double));
+    if (status == 0)
+        cosine_score(rows, crops.dim, trials, of_crops);
+    for (int64_t t = 0; status == 0 && t < trials->n; t++)
+        scores[t] = (scores[t] + of_crops[t]) / 2;
+    mem_free(of_crops);
+    mem_free(rows);
+    embeddings_release(&crops);
+    return status;
+}
+
+int score_trials(const Scoring *s, const char *name, Embeddings *embeddings, const Trials *trials,
+                 double *scores, Error *error)
+{
+    Embeddings cohort = {0};
+    float *mean = NULL;
+    int status = s->cohort ? load_cohort(s, name, embeddings, &cohort, &mean, error) : 0;
+    if (mean)
+        rows_subtract(embeddings->matrix, embeddings->n, embeddings->dim, mean);
+    else if (s->center)
+        rows_subtract_mean(embeddings->matrix, embeddings->n, embeddings->dim);
+    if (status == 0)
+        status = to_unit_length(embeddings, error);
+    if (status == 0) {
+        cosine_score(embeddings->matrix, embeddings->dim, trials, scores);
+        if (s->cohort)
+            normalise(s->top, embeddings, &cohort, trials, scores);
+        if (s->crops)
+            status = add_crops(s->crops, embeddings, trials, scores, error);
+    }
+    mem_free(mean);
+    embeddings_release(&cohort);
+    return status;
+}
