@@ -51,7 +51,7 @@ stale  = $(if $(call same,$(strip $(file <$(1))),$(2)),,FORCE)
 define stage_rule
 $(1) &: $(4) $(call forced,$(2),$(3)) $(call stale,$(call beside,$(1),recipe),$(call recipe,$(2),$(3),$(5) $(7))) \
     | $(built) $(6)
-	$(if $(dry),,@mkdir -p $(dir $(firstword $(1))))
+	$(if $(dry),,@mkdir -p $(dir $(firstword $(1)))$(if $(filter-out 1,$(JOBS)), && echo "--- $(firstword $(1))"))
 	$$(Q)$(strip $(launch_$(2)) $(BIN)/voxloop-$(2) $(5) $(options_$(2)) $(call common_options,$(2),$(3)) \
 	  $(addprefix --set ,$(call round_keys,$(2),$(3))))
 	$(if $(dry),,@printf '%s\n' '$(call recipe,$(2),$(3),$(5) $(7))' >$(call beside,$(1),recipe))

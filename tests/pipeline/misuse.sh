@@ -12,6 +12,7 @@ expect 2 'iter1-pretrain is not known; there are iterN' pipeline iter1-pretrain 
 expect 2 'iterx is not known' pipeline iterx WORK="$work"
 expect 2 'INIT=random is not known; it is none, pretrain, previous or ivector' pipeline iter1 INIT=random WORK="$work"
 expect 2 'WARMUP=cold is not known; it is masked' pipeline iter1 WARMUP=cold WORK="$work"
+expect 2 'JOBS=two: a number of stages at a time, from 1' pipeline iter1 JOBS=two WORK="$work"
 expect 2 'METHODS: tripelt is not known; .*compare.methods has supcon_same' pipeline compare METHODS=tripelt WORK="$work"
 expect 2 'cannot handle blanks' pipeline iter1 WORK="$scratch/my work"
 expect 2 'plan needs UTTS=number HOURS=number' pipeline plan WORK="$work"
