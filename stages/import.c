@@ -120,6 +120,12 @@ static int publish_tuned(const char *path, const Exported *exported, const cJSON
     return status;
 }
 
+// The dictionary in the checkpoint that holds the tensors; NULL: they are the checkpoint.
+static const char *group_of(PeerForm form)
+{
+    return form == PEER_MICROSOFT ? "model" : form == PEER_MFA_CONFORMER ? "state_dict" : NULL;
+}
+
 static int publish_export(const Settings *s, PeerForm form, const SafeReader *model,
                           const cJSON *architecture, Error *error)
 {
@@ -134,7 +140,7 @@ static int publish_export(const Settings *s, PeerForm form, const SafeReader *mo
     else if (form == PEER_WAVLM_SSL_SV)
         status = publish_tuned(s->out, &exported, config, error);
     else
-        status = torch_publish(s->out, config ? "model" : NULL, config, exported.tensors, exported.n, error);
+        status = torch_publish(s->out, group_of(form), config, exported.tensors, exported.n, error);
     for (int64_t i = 0; i < exported.n; i++)
         mem_free((char *)exported.tensors[i].name);
     mem_free(exported.tensors);
@@ -143,19 +149,24 @@ static int publish_export(const Settings *s, PeerForm form, const SafeReader *mo
 }
 
 // Ours has one home per encoder unless the user says otherwise.
+static PeerForm home_of(const char *encoder)
+{
+    if (strcmp(encoder, "ecapa") == 0 || strcmp(encoder, "resnet") == 0)
+        return PEER_WESPEAKER;
+    return strcmp(encoder, "mfa_conformer") == 0 ? PEER_MFA_CONFORMER : PEER_WAVLM_SSL_SV;
+}
+
 static int choose_form(const Settings *s, const cJSON *architecture, PeerForm *form, Error *error)
 {
     const char *encoder = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(architecture, "encoder"));
-    bool is_wavlm = encoder && strcmp(encoder, "wavlm") == 0;
-    bool is_wespeakers = encoder && (strcmp(encoder, "ecapa") == 0 || strcmp(encoder, "resnet") == 0);
-    *form = is_wespeakers ? PEER_WESPEAKER : PEER_WAVLM_SSL_SV;
-    for (int i = 0; i < 4; i++)
+    PeerForm home = *form = home_of(encoder ? encoder : "");
+    for (int i = 0; i < PEER_FORMS; i++)
         if (strcmp(s->form, peer_form_names[i]) == 0)
             *form = (PeerForm)i;
-    if (!(*form == PEER_WESPEAKER ? is_wespeakers : is_wavlm))
-        return error_set(error, "%s holds the encoder %s, which %s has not", s->model, encoder,
-                         peer_form_names[*form]);
-    return 0;
+    bool fits = peer_is_wavlm(*form) ? encoder && strcmp(encoder, "wavlm") == 0 : *form == home;
+    return fits ? 0
+                : error_set(error, "%s holds the encoder %s, which %s has not", s->model, encoder,
+                            peer_form_names[*form]);
 }
 
 static int export(const Settings *s, Error *error)
@@ -181,7 +192,7 @@ int main(int argc, char **argv)
         {"out", OPTION_TEXT, &s.out, 0, 0, NULL, "FILE", "what to write (hugging-face: a folder)", true},
         {"export", OPTION_FLAG, &s.export, 0, 0, NULL, NULL, "from our checkpoint to a peer's form", false},
         {"form", OPTION_CHOICE, &s.form, 0, 0, "auto|" PEER_FORM_NAMES, NULL,
-         "to export; auto: wespeaker for ecapa and resnet, wavlm-ssl-sv for wavlm", false},
+         "to export; auto: wespeaker for ecapa and resnet, mfa-conformer, wavlm-ssl-sv for wavlm", false},
         {"architecture", OPTION_TEXT, &s.architecture, 0, 0, NULL, "KEY=VALUE,...",
          "sizes that an imported checkpoint does not tell", false},
         {"ignore", OPTION_TEXT, &s.ignore, 0, 0, NULL, "PREFIX,...",
@@ -192,8 +203,9 @@ int main(int argc, char **argv)
         .summary = "Reads other toolkits' weights into our checkpoint, and writes them back.",
         .usage = "[options] --model FILE --out FILE",
         .details = "Reads PyTorch checkpoints (.pt, .bin: tensors and plain containers only, nothing "
-                   "is executed) and safetensors of WavLM (Microsoft, Hugging Face, wavlm_ssl_sv) and "
-                   "wespeaker's ECAPA-TDNN and ResNet; the form is recognised by the names."};
+                   "is executed) and safetensors of WavLM (Microsoft, Hugging Face, wavlm_ssl_sv), "
+                   "wespeaker's ECAPA-TDNN and ResNet and the authors' MFA-Conformer; the form is recognised "
+                   "by the names."};
     program_begin(&program, options, argc, argv);
     Error error = {0};
     if ((s.export ? export(&s, &error) : import(&program, &s, &error)) < 0)

@@ -5,7 +5,8 @@
 
 #include "base/memory.h"
 
-const char *const peer_form_names[4] = {"microsoft", "hugging-face", "wavlm-ssl-sv", "wespeaker"};
+const char *const peer_form_names[PEER_FORMS] = {"microsoft", "hugging-face", "wavlm-ssl-sv", "wespeaker",
+                                                 "mfa-conformer"};
 
 static const char WAVLM_PREFIX[] = "model."; // of WavLM's parameters in our names and in wavlm-ssl-sv's
 
@@ -20,6 +21,11 @@ static bool ends(const char *text, const char *ending)
     return n >= m && strcmp(text + n - m, ending) == 0;
 }
 
+bool peer_is_wavlm(PeerForm form)
+{
+    return form == PEER_MICROSOFT || form == PEER_HUGGING_FACE || form == PEER_WAVLM_SSL_SV;
+}
+
 // --- recognising
 
 // A tensor that only one form has, and what stands behind the prefix in it.
@@ -30,7 +36,8 @@ static const struct {
                  {"post_extract_proj.weight", PEER_MICROSOFT},
                  {"feature_projection.projection.weight", PEER_HUGGING_FACE},
                  {"layer2.se_res2block.0.conv.weight", PEER_WESPEAKER},
-                 {"layer1.0.conv1.weight", PEER_WESPEAKER}};
+                 {"layer1.0.conv1.weight", PEER_WESPEAKER},
+                 {"conformer.after_norm.weight", PEER_MFA_CONFORMER}};
 
 static bool has_ending(const PeerWeights *weights, const char *ending, const char **name)
 {
@@ -51,7 +58,7 @@ int peer_recognise(PeerWeights *weights, Error *error)
             return 0;
         }
     return error_set(error, "of no known form: no tensor is named like those of WavLM (Microsoft, Hugging "
-                            "Face, wavlm_ssl_sv) or of wespeaker's ECAPA-TDNN and ResNet");
+                            "Face, wavlm_ssl_sv), of wespeaker's ECAPA-TDNN and ResNet or of MFA-Conformer");
 }
 
 // --- names
@@ -126,7 +133,7 @@ char *peer_name(PeerForm form, const char *own, int variant)
 
 const char *peer_prefix(PeerForm form)
 {
-    return form == PEER_WAVLM_SSL_SV ? "module.__S__." : "";
+    return form == PEER_WAVLM_SSL_SV ? "module.__S__." : form == PEER_MFA_CONFORMER ? "encoder." : "";
 }
 
 const SafeTensor *peer_find(const PeerWeights *weights, const char *own)
@@ -151,5 +158,7 @@ bool peer_is_ignored(PeerForm form, const char *name)
         return true;
     if (form == PEER_WESPEAKER)
         return begins(name, "projection.");
+    if (form == PEER_MFA_CONFORMER) // its classifier and its filter banks
+        return begins(name, "loss_fun.") || begins(name, "mel_trans.");
     return form == PEER_WAVLM_SSL_SV && (begins(name, "module.__L__.") || begins(name, "__L__."));
 }

@@ -5,6 +5,7 @@
 //   hugging-face   the same network under the names of transformers' WavLMModel
 //   wavlm-ssl-sv   WavLM with MHFA as the reference recipe saves it (module.__S__.model.*, .backend.*)
 //   wespeaker      ECAPA-TDNN and ResNet as wespeaker saves them
+//   mfa-conformer  MFA-Conformer as its authors' code saves it (encoder.*), with relative positions
 #pragma once
 #include <stdbool.h>
 #include <cjson/cJSON.h>
@@ -12,10 +13,17 @@
 #include "base/error.h"
 #include "cache/safetensors.h"
 
-typedef enum PeerForm { PEER_MICROSOFT, PEER_HUGGING_FACE, PEER_WAVLM_SSL_SV, PEER_WESPEAKER } PeerForm;
+typedef enum PeerForm {
+    PEER_MICROSOFT,
+    PEER_HUGGING_FACE,
+    PEER_WAVLM_SSL_SV,
+    PEER_WESPEAKER,
+    PEER_MFA_CONFORMER,
+    PEER_FORMS
+} PeerForm;
 
-#define PEER_FORM_NAMES "microsoft|hugging-face|wavlm-ssl-sv|wespeaker"
-extern const char *const peer_form_names[4]; // by PeerForm
+#define PEER_FORM_NAMES "microsoft|hugging-face|wavlm-ssl-sv|wespeaker|mfa-conformer"
+extern const char *const peer_form_names[PEER_FORMS];
 
 // What a checkpoint holds. Nothing here is owned.
 typedef struct PeerWeights {
@@ -26,6 +34,9 @@ typedef struct PeerWeights {
     const char *prefix; // in front of all names of the encoder: "", "module.", "wavlm." ...
     int64_t prefix_length;
 } PeerWeights;
+
+// Whether the form is of WavLM, which may come without pooling.
+bool peer_is_wavlm(PeerForm form);
 
 // Sets form and prefix from the tensors' names; an error names the forms that are known.
 int peer_recognise(PeerWeights *weights, Error *error);

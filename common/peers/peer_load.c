@@ -54,7 +54,7 @@ static int transfer(const char *path, const PeerWeights *weights, const char *ig
     Mismatch mismatch = {0};
     bool *used = mem_zero((size_t)weights->n_tensors + 1, sizeof(bool));
     loaded->without_pooling =
-        weights->form != PEER_WESPEAKER && !peer_find(weights, PEER_POOLING_PREFIX "weights_k");
+        peer_is_wavlm(weights->form) && !peer_find(weights, PEER_POOLING_PREFIX "weights_k");
     copy_tensors(weights, loaded, used, &mismatch);
     for (int64_t i = 0; i < weights->n_tensors; i++) {
         const char *name = weights->tensors[i].name;

@@ -118,6 +118,27 @@ static cJSON *resnet_from_shapes(const PeerWeights *weights)
     return a;
 }
 
+// The filter banks are those, of the even numbers, that subsampling makes as many bins of.
+static cJSON *conformer_from_shapes(const PeerWeights *weights)
+{
+    cJSON *a = cJSON_CreateObject();
+    static const char EMBED[] = "conformer.embed.out.0.weight";
+    bool by_four = peer_find(weights, "conformer.embed.conv.2.weight");
+    int64_t dim = extent(weights, EMBED, 0), bins = dim ? extent(weights, EMBED, 1) / dim : 0;
+    cJSON_AddStringToObject(a, "encoder", "mfa_conformer");
+    set_size(a, "num_blocks", count(weights, "conformer.encoders.%d.norm_final.weight", 64));
+    set_size(a, "output_size", dim);
+    set_size(a, "attention_heads", extent(weights, "conformer.encoders.0.self_attn.pos_bias_u", 0));
+    set_size(a, "linear_units", extent(weights, "conformer.encoders.0.feed_forward.w_1.weight", 0));
+    set_size(a, "cnn_module_kernel",
+             extent(weights, "conformer.encoders.0.conv_module.depthwise_conv.weight", 2));
+    set_size(a, "feat_dim", by_four ? 4 * bins + 4 : 2 * bins + 2);
+    set_size(a, "embedding_dim", extent(weights, "fc.weight", 0));
+    set_size(a, "attention_channels", extent(weights, "pooling.conv.conv.weight", 1));
+    cJSON_AddStringToObject(a, "input_layer", by_four ? "conv2d" : "conv2d2");
+    return a;
+}
+
 // --- configurations
 
 static void replace(cJSON *architecture, const char *key, cJSON *value)
@@ -240,6 +261,8 @@ cJSON *peer_architecture(const PeerWeights *weights, Error *error)
 {
     if (weights->form == PEER_WESPEAKER)
         return peer_find(weights, "seg_1.weight") ? resnet_from_shapes(weights) : ecapa_from_shapes(weights);
+    if (weights->form == PEER_MFA_CONFORMER)
+        return conformer_from_shapes(weights);
     cJSON *architecture = wavlm_from_shapes(weights);
     int status = 0;
     if (weights->config && weights->form == PEER_HUGGING_FACE)
@@ -305,7 +328,7 @@ int peer_config(PeerForm form, const cJSON *architecture, cJSON **config, Error 
 {
     WavlmArchitecture parsed;
     *config = NULL;
-    if (form == PEER_WESPEAKER)
+    if (!peer_is_wavlm(form))
         return 0;
     if (wavlm_architecture_parse(architecture, &parsed, error) < 0)
         return -1;

@@ -8,6 +8,6 @@
 cJSON *peer_architecture(const PeerWeights *weights, Error *error);
 
 // The configuration for export in *config: Microsoft's `cfg` (with MHFA's sizes, which its own reader does
-// not mind) or Hugging Face's config.json; NULL for wespeaker, which has none. The caller deletes it. An
+// not mind) or Hugging Face's config.json; NULL for the others, which have none. The caller deletes it. An
 // error when the peer has no such network.
 int peer_config(PeerForm form, const cJSON *architecture, cJSON **config, Error *error);

@@ -36,9 +36,20 @@ for form in folder base.pt; do
     [ "$(weights again.safetensors)" = "$(weights base.safetensors)" ] || fail "$form changed on its way out and in"
 done
 
-# A fine-tuned model gives embeddings at once; a pre-trained one says what it lacks.
+# Every encoder that a peer has finds its home, and its way back.
 "$bin/../tests/tool_strange_audio" strange || fail "the strange recordings could not be made"
 "$bin/voxloop-prepare" --quiet --audio strange/fine --out audio || fail "prepare failed"
+cut -f 1 audio/utts.tsv | tail -n +2 | awk '{ print $1, "s" NR % 2 }' >utt2spk
+for encoder in ecapa resnet34 mfa-conformer; do
+    "$bin/voxloop-finetune" --quiet --audio audio --labels utt2spk --encoder $encoder --steps 1 --batch 2 --frames 60 --out own.safetensors ||
+        fail "no $encoder to export"
+    import --export --model own.safetensors --out own.pt || fail "$encoder was not exported"
+    import --model own.pt --out again.safetensors || fail "our $encoder was not imported"
+    tensors own.safetensors | grep -v classifier >wanted
+    tensors again.safetensors | cmp -s - wanted || fail "$encoder changed on its way out and in"
+done
+
+# A fine-tuned model gives embeddings at once; a pre-trained one says what it lacks.
 "$bin/voxloop-extract" --quiet --audio audio --model tuned.safetensors --out e.npy --format npy || fail "no embeddings from an import"
 expect_one_line 1 'base.safetensors .*missing.*backend' "$bin/voxloop-extract" --quiet --audio audio --model base.safetensors --out x.tar.zst
 

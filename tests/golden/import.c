@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include "audio/fbank.h"
+#include "base/files.h"
 #include "base/memory.h"
+#include "damage.h"
 #include "golden.h"
 #include "models/wavlm_encoder.h"
 #include "peers/peer_load.h"
@@ -20,17 +22,23 @@
 enum { N_SAMPLES_PER_UNIT = 32768 };
 static const double TOLERANCE = 1e-4;
 
-static PeerEncoder import(const char *file_name)
+static PeerEncoder import_file(const char *path)
 {
-    char *path = golden_path(file_name);
     Error error = {0};
     PeerEncoder loaded;
-    if (!path)
-        skip();
     PeerFile *file = peer_open(path, &error);
     if (!file || peer_load(file, NULL, NULL, &loaded, &error) < 0)
         fail_msg("%s", error.text);
     peer_close(file);
+    return loaded;
+}
+
+static PeerEncoder import(const char *file_name)
+{
+    char *path = golden_path(file_name);
+    if (!path)
+        skip();
+    PeerEncoder loaded = import_file(path);
     mem_free(path);
     return loaded;
 }
@@ -130,10 +138,63 @@ static void wespeaker_resnet(void **state)
     check_embedding("import/wespeaker_resnet34.pt", "wespeaker_resnet34.embedding");
 }
 
+// The reference's weights as its training saves them: under "encoder.", beside a classifier.
+static void save_as_authors(const Golden *golden, const char *path)
+{
+    enum { MOST = 512 };
+    SafeTensor tensors[MOST];
+    int64_t n = 0;
+    const SafeTensor *tensor;
+    for (int64_t i = 0; (tensor = golden_at(golden, i)); i++) {
+        const char *name = strchr(tensor->name, '.');
+        bool kept = strncmp(tensor->name, "param.", 6) == 0 || strncmp(tensor->name, "buffer.", 7) == 0;
+        if (!kept)
+            continue;
+        assert_true(n < MOST - 1);
+        tensors[n] = *tensor;
+        tensors[n++].name = mem_printf("encoder%s", name);
+    }
+    tensors[n] = *golden_tensor(golden, "param.fc.weight");
+    tensors[n++].name = mem_strdup("loss_fun.fc.weight");
+    Error error = {0};
+    if (safe_publish(path, tensors, n, NULL, 0, &error) < 0)
+        fail_msg("%s", error.text);
+    for (int64_t i = 0; i < n; i++)
+        mem_free((char *)tensors[i].name);
+}
+
+static void check_conformer(const char *file_name)
+{
+    Golden *golden = golden_open(file_name);
+    char *folder = scratch_create(), *path = path_join(folder, "saved.safetensors");
+    save_as_authors(golden, path);
+    PeerEncoder loaded = import_file(path);
+    assert_int_equal(loaded.n_left_out, 1);
+    assert_false(loaded.without_pooling);
+    const SafeTensor *x = golden_tensor(golden, "in.x");
+    Tape *tape = tape_create();
+    tape_begin(tape, TAPE_NO_GRAD);
+    Tensor *input = tape_input(tape, 3, x->dim, golden_float(golden, "in.x"));
+    Tensor *embedding = encoder_forward(loaded.encoder, tape, input, &evaluation);
+    golden_check_group(golden, "out.eval.emb", embedding->data, tensor_size(embedding));
+    tape_destroy(tape);
+    peer_encoder_release(&loaded);
+    scratch_remove(folder);
+    mem_free(path);
+    golden_close(golden);
+}
+
+static void mfa_conformer(void **state)
+{
+    (void)state;
+    check_conformer("mfa_conformer.safetensors");
+    check_conformer("mfa_conformer_sub4.safetensors");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(microsoft), cmocka_unit_test(hugging_face),
-                                       cmocka_unit_test(wavlm_ssl_sv), cmocka_unit_test(wespeaker_ecapa),
-                                       cmocka_unit_test(wespeaker_resnet)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(microsoft),        cmocka_unit_test(hugging_face),
+                                       cmocka_unit_test(wavlm_ssl_sv),     cmocka_unit_test(wespeaker_ecapa),
+                                       cmocka_unit_test(wespeaker_resnet), cmocka_unit_test(mfa_conformer)};
     return cmocka_run_group_tests_name("import", tests, NULL, NULL);
 }
