@@ -100,6 +100,7 @@ static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, i
                  train_epoch(&s->train, steps_per_epoch, s->correct_epoch), 0.1, s->confidence,
                  f->labelling.n_utts, (int64_t)steps_per_epoch},
         .batch_size = s->train.batch,
+        .n_parts = s->train.parts,
         .seed = seed};
 }
 
@@ -225,7 +226,8 @@ static int plan(const Program *program, const Settings *s, Finetuning *f, Error 
     StepCost costs[PLAN_BATCHES];
     for (int i = 0; i < PLAN_BATCHES; i++) {
         ClassifierOptions options = classifier_of(s, f, program->seed, n_steps);
-        options.batch_size = loop.batches.batch_size = PLAN_BATCH[i];
+        options.batch_size = loop.batches.batch_size = plan_batch(i, s->train.parts);
+        options.n_parts = plan_parts(s->train.parts);
         classifier_trainer_destroy(f->trainer);
         if (create_trainer(s, &options, f, error) < 0)
             return -1;
@@ -233,7 +235,7 @@ static int plan(const Program *program, const Settings *s, Finetuning *f, Error 
         if (plan_measure(&loop, &costs[i], error) < 0)
             return -1;
     }
-    plan_print(&loop, s->train.batch, costs);
+    plan_print(&loop, s->train.batch, s->train.parts, costs);
     return 0;
 }
 

@@ -68,6 +68,7 @@ static DinoOptions dino_of(const Settings *s, const Pretraining *p, int64_t seed
         .n_utts = n_utts,
         .groups = {{s->long_crops, s->long_frames}, {s->short_crops, s->short_frames}},
         .batch_size = s->train.batch,
+        .n_parts = s->train.parts,
         .seed = seed};
 }
 
@@ -126,7 +127,8 @@ static int plan(const Program *program, const Settings *s, Pretraining *p, Error
     StepCost costs[PLAN_BATCHES];
     for (int i = 0; i < PLAN_BATCHES; i++) {
         DinoOptions options = dino_of(s, p, program->seed, n_steps);
-        options.batch_size = loop.batches.batch_size = PLAN_BATCH[i];
+        options.batch_size = loop.batches.batch_size = plan_batch(i, s->train.parts);
+        options.n_parts = plan_parts(s->train.parts);
         dino_trainer_destroy(p->trainer);
         if (create_trainer(s, &options, p, error) < 0)
             return -1;
@@ -134,7 +136,7 @@ static int plan(const Program *program, const Settings *s, Pretraining *p, Error
         if (plan_measure(&loop, &costs[i], error) < 0)
             return -1;
     }
-    plan_print(&loop, s->train.batch, costs);
+    plan_print(&loop, s->train.batch, s->train.parts, costs);
     return 0;
 }
 

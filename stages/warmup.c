@@ -122,7 +122,7 @@ int main(int argc, char **argv)
         {"init", OPTION_TEXT, &s.init, 0, 0, NULL, "FILE",
          "weights to start from; they bring their architecture", false},
         {"encoder", OPTION_CHOICE, &s.train.encoder, 0, 0, architecture_names(), NULL,
-         "kind of encoder, without --init: one of the wavlm", false},
+         "kind of encoder, without --init: one of wavlm's", false},
         {"architecture", OPTION_TEXT, &s.train.architecture, 0, 0, NULL, "KEY=VALUE,...",
          "its sizes; small, the default: for small corpora", false},
         {"frames", OPTION_INTEGER, &s.frames, 10, 100000, NULL, NULL, "length of a crop, 10 ms each", false},
@@ -151,6 +151,8 @@ int main(int argc, char **argv)
     int64_t n_steps = 0;
     if (s.train.plan)
         program_misuse(&program, "--plan is not for this stage");
+    if (s.train.parts > 1)
+        program_misuse(&program, "--parts is not for this stage");
     int status = train(&program, &s, &w, &n_steps, &error);
     release(&w);
     mem_free(options);

@@ -15,7 +15,8 @@ struct ClassifierTrainer {
     Parameters parameters;
     Encoder *encoder;
     Objectives objectives;
-    Tape *tape, *clean_tape;     // clean_tape: of the crops without augmentation
+    Tape *tape, *part_tape;      // of the encoder
+    Tape *clean_tape;            // of the crops without augmentation
     Tape *tapes[OBJECTIVES_MAX]; // of the objectives
     Optimizer optimizer;
     Gate gate;
@@ -85,6 +86,17 @@ static int check_balance(const ClassifierTrainer *t, Error *error)
     return 0;
 }
 
+static int check_parts(const ClassifierTrainer *t, Error *error)
+{
+    int64_t n_parts = t->options.n_parts;
+    for (int i = 0; i < t->objectives.n && n_parts > 1; i++)
+        if (t->objectives.items[i]->kind->uses_maps)
+            return error_set(error,
+                             "--parts keeps only embeddings, and %s looks at the encoder's feature maps",
+                             t->objectives.items[i]->kind->name);
+    return parts_check(n_parts, t->options.batch_size, error);
+}
+
 static int build(ClassifierTrainer *t, Error *error)
 {
     const ClassifierOptions *options = &t->options;
@@ -99,7 +111,7 @@ static int build(ClassifierTrainer *t, Error *error)
     objective.map_dim = t->encoder->map_dim;
     objective.group = HEAD_GROUP;
     if (objectives_create(options->objectives, &objective, &t->parameters, &t->objectives, error) < 0 ||
-        check_balance(t, error) < 0)
+        check_balance(t, error) < 0 || check_parts(t, error) < 0)
         return -1;
     if (parameters_allocate(&t->parameters, (uint64_t)options->seed, true, error) < 0 ||
         warm_start(t, error) < 0 || remember_start(t, error) < 0)
@@ -115,6 +127,7 @@ ClassifierTrainer *classifier_trainer_create(const ClassifierOptions *options, E
     t->options = *options;
     parameters_init(&t->parameters);
     t->tape = tape_create();
+    t->part_tape = tape_create();
     t->clean_tape = tape_create();
     for (int i = 0; i < OBJECTIVES_MAX; i++)
         t->tapes[i] = tape_create();
@@ -137,6 +150,7 @@ void classifier_trainer_destroy(ClassifierTrainer *t)
     encoder_destroy(t->encoder);
     parameters_release(&t->parameters);
     tape_destroy(t->tape);
+    tape_destroy(t->part_tape);
     tape_destroy(t->clean_tape);
     for (int i = 0; i < OBJECTIVES_MAX; i++)
         tape_destroy(t->tapes[i]);
@@ -192,20 +206,30 @@ static double add_pull(ClassifierTrainer *t)
     return total;
 }
 
-static Tensor *embed(const ClassifierTrainer *t, Tape *tape, const float *crops, const ForwardMode *mode)
+static Parts parts_of(ClassifierTrainer *t)
 {
-    const ClassifierOptions *options = &t->options;
-    bool is_fbank = t->encoder->input == ENCODER_FBANK;
-    int64_t dims[3] = {options->batch_size,
-                       is_fbank ? options->crops.n_frames : crop_samples(&options->crops), BATCH_FEATURES};
-    return encoder_forward(t->encoder, tape, tape_input(tape, is_fbank ? 3 : 2, dims, crops), mode);
+    return (Parts){t->encoder, &t->parameters, t->part_tape, t->options.n_parts};
+}
+
+static Crops crops_of(const ClassifierTrainer *t, const Batch *batch, int group)
+{
+    return (Crops){.values = batch->inputs[group],
+                   .rows = t->options.batch_size,
+                   .group = &t->options.crops,
+                   .training = true,
+                   .seed = (uint64_t)t->options.seed,
+                   .consumer = "dropout",
+                   .step = batch->step};
 }
 
 // The model's view of the crops without augmentation, as it would be used: nothing is learnt from it.
 static const float *embed_clean(ClassifierTrainer *t, const Batch *batch)
 {
+    Parts parts = parts_of(t);
+    Crops crops = crops_of(t, batch, 1);
+    crops.training = false;
     tape_begin(t->clean_tape, TAPE_NO_GRAD);
-    return embed(t, t->clean_tape, batch->inputs[1], &(ForwardMode){.training = false})->data;
+    return parts_forward(&parts, t->clean_tape, &crops)->data;
 }
 
 // Labels and the teacher's embeddings of the batch.
@@ -230,15 +254,14 @@ typedef struct Seen { // of a step
 
 static void forward(ClassifierTrainer *t, const Batch *batch, Seen *seen)
 {
-    const ClassifierOptions *options = &t->options;
     const float *clean = gate_corrects(&t->gate, batch->step) ? embed_clean(t, batch) : NULL;
-    ForwardMode mode = {.training = true,
-                        .rng = rng_stream((uint64_t)options->seed, "dropout", (uint64_t)batch->step, 0),
-                        .maps = seen->maps};
+    Parts parts = parts_of(t);
+    Crops crops = crops_of(t, batch, 0);
+    crops.maps = parts.n == 1 ? seen->maps : NULL;
     LossGate gate;
     gather(t, batch->utts);
     tape_begin(t->tape, TAPE_RECORD);
-    ObjectiveBatch view = {.embeddings = seen->embeddings = embed(t, t->tape, batch->inputs[0], &mode),
+    ObjectiveBatch view = {.embeddings = seen->embeddings = parts_forward(&parts, t->tape, &crops),
                            .maps = seen->maps,
                            .teacher = t->teacher,
                            .labels = t->labels,
@@ -278,6 +301,14 @@ static void backward_balanced(ClassifierTrainer *t, Seen *seen)
     double share = seen->share = min_norm_share(g[0], g[1], n);
     for (int64_t i = 0; i < n; i++)
         seen->embeddings->grad[i] = (float)(share * g[0][i] + (1 - share) * g[1][i]);
+}
+
+static void backward_encoder(ClassifierTrainer *t, const Batch *batch, const Tensor *embeddings)
+{
+    Parts parts = parts_of(t);
+    Crops crops = crops_of(t, batch, 0);
+    tape_backward_on(t->tape);
+    parts_backward(&parts, &crops, embeddings);
 }
 
 static void add_detail(StepReport *report, const char *name, double value)
@@ -330,14 +361,15 @@ static int classifier_step(void *trainer, const Batch *batch, StepReport *report
         backward_balanced(t, &seen);
     else
         backward_weighted(t, &seen);
-    tape_backward_on(t->tape);
+    backward_encoder(t, batch, seen.embeddings);
     if (t->start)
         add_pull(t);
     double rate = schedule_at(&options->learning_rate, batch->step);
     *report = (StepReport){.loss = seen.total,
                            .gradient_norm = gradients_clip_global(&t->parameters, options->clip_norm),
                            .learning_rate = rate,
-                           .arena_bytes = arena_bytes(t)};
+                           .arena_bytes = arena_bytes(t),
+                           .part_bytes = tape_peak_bytes(t->part_tape)};
     report_details(t, &seen, report);
     optimizer_step(&t->optimizer, rate);
     return 0;

@@ -20,6 +20,7 @@
 #include "objectives/objective.h"
 #include "train/gate.h"
 #include "train/optimizer.h"
+#include "train/parts.h"
 #include "train/schedule.h"
 #include "train/train_loop.h"
 
@@ -40,7 +41,8 @@ typedef struct ClassifierOptions {
     double pull, clip_norm;     // clip_norm over all gradients together; 0: none
     CropGroup crops;
     GateOptions gate;
-    int64_t batch_size, seed;
+    int64_t batch_size, n_parts; // train/parts.h; 1 where an objective looks at maps
+    int64_t seed;
 } ClassifierOptions;
 
 typedef struct ClassifierTrainer ClassifierTrainer;

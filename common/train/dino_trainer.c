@@ -26,6 +26,7 @@ typedef struct Network {
 struct DinoTrainer {
     DinoOptions options;
     Network student, teacher;
+    Tape *part_tape; // of either's encoder, where the batch has parts
     Optimizer optimizer;
     Parameter *last_layer;
     float *center;        // [K]
@@ -59,7 +60,9 @@ DinoTrainer *dino_trainer_create(const DinoOptions *options, Error *error)
 {
     DinoTrainer *t = mem_zero(1, sizeof *t);
     t->options = *options;
-    if (network_create(&t->student, options, true, error) < 0 ||
+    t->part_tape = tape_create();
+    if (parts_check(options->n_parts, options->groups[0].n_views * options->batch_size, error) < 0 ||
+        network_create(&t->student, options, true, error) < 0 ||
         network_create(&t->teacher, options, false, error) < 0 ||
         optimizer_init(&t->optimizer, &options->optimizer, &t->student.parameters, error) < 0) {
         dino_trainer_destroy(t);
@@ -83,6 +86,7 @@ void dino_trainer_destroy(DinoTrainer *t)
     optimizer_release(&t->optimizer);
     network_destroy(&t->student);
     network_destroy(&t->teacher);
+    tape_destroy(t->part_tape);
     positives_destroy(t->positives);
     mem_free(t->center);
     mem_free(t);
@@ -95,32 +99,55 @@ const Encoder *dino_trainer_encoder(const DinoTrainer *t)
 
 // --- a step
 
-// Embeddings [n_views * B, D] of one group of crops.
-static Tensor *embed_group(const DinoTrainer *t, const Network *network, const Batch *batch, int group)
+static Parts parts_of(const DinoTrainer *t, Network *network)
 {
-    const CropGroup *crops = &t->options.groups[group];
-    int64_t rows = crops->n_views * t->options.batch_size;
-    bool is_fbank = network->encoder->input == ENCODER_FBANK;
-    int64_t dims[3] = {rows, is_fbank ? crops->n_frames : crop_samples(crops), BATCH_FEATURES};
-    Tensor *input = tape_input(network->tape, is_fbank ? 3 : 2, dims, batch->inputs[group]);
-    ForwardMode mode = {.training = true,
-                        .rng = rng_stream((uint64_t)t->options.seed,
-                                          network == &t->student ? "student" : "teacher",
-                                          (uint64_t)batch->step, (uint64_t)group)};
-    return encoder_forward(network->encoder, network->tape, input, &mode);
+    return (Parts){network->encoder, &network->parameters, t->part_tape, t->options.n_parts};
 }
 
-// Embeddings [(L + S) B, D], long views first.
-static Tensor *student_embed(DinoTrainer *t, const Batch *batch)
+static Crops crops_of(const DinoTrainer *t, const Network *network, const Batch *batch, int group)
+{
+    const CropGroup *crops = &t->options.groups[group];
+    return (Crops){.values = batch->inputs[group],
+                   .rows = crops->n_views * t->options.batch_size,
+                   .group = crops,
+                   .training = true,
+                   .seed = (uint64_t)t->options.seed,
+                   .consumer = network == &t->student ? "student" : "teacher",
+                   .step = batch->step,
+                   .group_number = group};
+}
+
+// Embeddings [n_views * B, D] of one group of crops.
+static Tensor *embed_group(const DinoTrainer *t, Network *network, const Batch *batch, int group)
+{
+    Parts parts = parts_of(t, network);
+    Crops crops = crops_of(t, network, batch, group);
+    return parts_forward(&parts, network->tape, &crops);
+}
+
+static int n_groups(const DinoTrainer *t)
+{
+    return t->options.groups[1].n_views > 0 ? 2 : 1;
+}
+
+// Embeddings [(L + S) B, D], long views first; those of the groups in of_group.
+static Tensor *student_embed(DinoTrainer *t, const Batch *batch, Tensor *of_group[2])
 {
     Network *student = &t->student;
     tape_begin(student->tape, TAPE_RECORD);
-    Tensor *embeddings = embed_group(t, student, batch, 0);
-    if (t->options.groups[1].n_views > 0) {
-        Tensor *parts[2] = {embeddings, embed_group(t, student, batch, 1)};
-        embeddings = op_concat_first(student->tape, parts, 2);
+    for (int g = 0; g < n_groups(t); g++)
+        of_group[g] = embed_group(t, student, batch, g);
+    return n_groups(t) == 1 ? of_group[0] : op_concat_first(student->tape, of_group, 2);
+}
+
+static void student_backward(DinoTrainer *t, const Batch *batch, Tensor *loss, Tensor *const of_group[2])
+{
+    Parts parts = parts_of(t, &t->student);
+    tape_backward(t->student.tape, loss);
+    for (int g = 0; g < n_groups(t); g++) {
+        Crops crops = crops_of(t, &t->student, batch, g);
+        parts_backward(&parts, &crops, of_group[g]);
     }
-    return embeddings;
 }
 
 // loss + the weighted terms that are switched on.
@@ -200,7 +227,8 @@ static int dino_step(void *trainer, const Batch *batch, StepReport *report, Erro
     int64_t step = batch->step;
     t->last_layer->trainable = t->last_layer->tensor.needs_grad = step >= options->last_layer_frozen;
 
-    Tensor *targets = teacher_forward(t, batch), *embeddings = student_embed(t, batch);
+    Tensor *of_group[2], *targets = teacher_forward(t, batch);
+    Tensor *embeddings = student_embed(t, batch, of_group);
     Tensor *predictions = dino_head_forward(t->student.head, t->student.tape, embeddings, true);
     DinoLoss loss_options = {.n_teacher_views = options->groups[0].n_views,
                              .n_student_views = options->groups[0].n_views + options->groups[1].n_views,
@@ -213,13 +241,14 @@ static int dino_step(void *trainer, const Batch *batch, StepReport *report, Erro
                                  {"std", seen.teacher_std * (double)options->head.n_prototypes}}};
     loss = regularize(t, embeddings, loss, report->details + 2);
     parameters_zero_grads(&t->student.parameters);
-    tape_backward(t->student.tape, loss);
+    student_backward(t, batch, loss, of_group);
 
     double rate = schedule_at(&options->learning_rate, step);
     report->loss = loss->data[0];
     report->gradient_norm = gradients_clip_each(&t->student.parameters, options->clip_norm);
     report->learning_rate = rate;
     report->arena_bytes = tape_peak_bytes(t->student.tape) + tape_peak_bytes(t->teacher.tape);
+    report->part_bytes = tape_peak_bytes(t->part_tape);
     optimizer_step(&t->optimizer, rate);
     dino_center_update(t->center, targets, options->center_momentum);
     ema_update(&t->teacher.parameters, &t->student.parameters, schedule_at(&options->momentum, step));
@@ -235,7 +264,7 @@ void dino_trainer_attach(DinoTrainer *t, TrainLoop *loop)
     loop->begin = dino_begin;
     loop->step = dino_step;
     loop->batches.input = t->student.encoder->input;
-    loop->batches.n_groups = t->options.groups[1].n_views > 0 ? 2 : 1;
+    loop->batches.n_groups = n_groups(t);
     memcpy(loop->batches.groups, t->options.groups, sizeof t->options.groups);
     const StateItem items[] = {
         {"student.values", SAFE_F32, student->n_values, student->values},

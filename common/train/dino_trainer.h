@@ -7,6 +7,7 @@
 #include "losses/dino.h"
 #include "models/dino_head.h"
 #include "train/optimizer.h"
+#include "train/parts.h"
 #include "train/positives.h"
 #include "train/schedule.h"
 #include "train/train_loop.h"
@@ -25,8 +26,8 @@ typedef struct DinoOptions {
     // (train/positives.h), the short ones from the anchor: teacher and student meet in two recordings.
     // Clusters are made anew every ssps_every steps; 0: never, and all crops are of one recording.
     int64_t ssps_first, ssps_every, ssps_clusters, n_utts;
-    CropGroup groups[2]; // long, short; as the batches have them
-    int64_t batch_size;
+    CropGroup groups[2];         // long, short; as the batches have them
+    int64_t batch_size, n_parts; // train/parts.h
     int64_t seed;
 } DinoOptions;
 

@@ -12,6 +12,7 @@
 #include "nn/layers.h"
 #include "tensor/attention.h"
 #include "tensor/gemm.h"
+#include "train/parts.h"
 
 enum {
     PROJECTION = 256,
@@ -148,13 +149,10 @@ const Encoder *masked_trainer_encoder(const MaskedTrainer *t)
 
 // --- targets
 
-static Tensor *input_of(const MaskedTrainer *t, Tape *tape, const float *crops)
+static Tensor *input_of(const MaskedTrainer *t, Tape *tape, const float *values)
 {
-    const CropGroup *group = &t->options.crops;
-    bool is_fbank = t->encoder->input == ENCODER_FBANK;
-    int64_t dims[3] = {t->options.batch_size, is_fbank ? group->n_frames : crop_samples(group),
-                       BATCH_FEATURES};
-    return tape_input(tape, is_fbank ? 3 : 2, dims, crops);
+    Crops crops = {.values = values, .rows = t->options.batch_size, .group = &t->options.crops};
+    return crops_input(t->encoder, tape, &crops, 0, crops.rows);
 }
 
 // The mean of the 10 ms frames in each of the encoder's.

@@ -5,7 +5,17 @@
 #include "base/memory.h"
 #include "tensor/gemm.h"
 
-const int64_t PLAN_BATCH[PLAN_BATCHES] = {2, 4};
+static const int64_t OF_PART[PLAN_BATCHES] = {2, 4}; // utterances
+
+int64_t plan_parts(int64_t parts)
+{
+    return parts > 1 ? 2 : 1;
+}
+
+int64_t plan_batch(int i, int64_t parts)
+{
+    return OF_PART[i] * plan_parts(parts);
+}
 
 static float *noise_crops(const BatchOptions *options, const CropGroup *group)
 {
@@ -28,7 +38,8 @@ static int take_last_step(TrainLoop *loop, const Batch *batch, StepCost *cost, E
             return -1;
         *cost = (StepCost){.flop = gemm_flop_count() - before,
                            .seconds = clock_seconds() - start,
-                           .arena_bytes = (double)report.arena_bytes};
+                           .arena_bytes = (double)report.arena_bytes,
+                           .part_bytes = (double)report.part_bytes};
     }
     return 0;
 }
@@ -47,30 +58,33 @@ int plan_measure(TrainLoop *loop, StepCost *cost, Error *error)
     return status;
 }
 
-// The line through the two measurements, at batch_size.
-static double scaled(double first, double second, int64_t batch_size)
+// The line through two measurements with a part of OF_PART utterances, at `n` utterances of a part.
+static double scaled(double first, double second, double n)
 {
-    double slope = (second - first) / (double)(PLAN_BATCH[1] - PLAN_BATCH[0]);
-    return first + slope * (double)(batch_size - PLAN_BATCH[0]);
+    double slope = (second - first) / (double)(OF_PART[1] - OF_PART[0]);
+    return first + slope * (n - (double)OF_PART[0]);
 }
 
-static void print_time(double flop, double flop_per_second)
+static void print_time(double flop, double flop_per_second, int64_t batch_size)
 {
     double hours = flop / flop_per_second / 3600;
     bool days = hours >= 48;
     log_info("plan: time on this machine, at the %.0f GFLOP/s that %lld utterances a step reach: %.3g %s",
-             flop_per_second / 1e9, (long long)PLAN_BATCH[1], days ? hours / 24 : hours,
+             flop_per_second / 1e9, (long long)batch_size, days ? hours / 24 : hours,
              days ? "days" : "hours");
 }
 
-void plan_print(const TrainLoop *loop, int64_t batch_size, const StepCost *costs)
+void plan_print(const TrainLoop *loop, int64_t batch_size, int64_t parts, const StepCost *costs)
 {
+    const StepCost *first = &costs[0], *second = &costs[PLAN_BATCHES - 1];
+    double alike = (double)batch_size / (double)plan_parts(parts); // a part, in as many as measured
     char total[32], arena[32], rest[32], disk[32];
     double n_values = (double)loop->state[0].n, state_bytes = 0;
     for (int64_t i = 0; i < loop->n_state; i++)
         state_bytes += (double)loop->state[i].n * sizeof(float);
-    double flop = scaled(costs[0].flop, costs[1].flop, batch_size);
-    double arena_bytes = scaled(costs[0].arena_bytes, costs[1].arena_bytes, batch_size);
+    double flop = scaled(first->flop, second->flop, alike);
+    double arena_bytes = scaled(first->arena_bytes, second->arena_bytes, alike) +
+                         scaled(first->part_bytes, second->part_bytes, (double)batch_size / (double)parts);
     double fixed_bytes = state_bytes + n_values * sizeof(float); // the gradients are in no checkpoint
     log_info("plan: %.1f M parameters; a checkpoint takes %s of disk", n_values / 1e6,
              log_bytes(disk, state_bytes));
@@ -78,5 +92,6 @@ void plan_print(const TrainLoop *loop, int64_t batch_size, const StepCost *costs
     log_info("plan: memory %s: %s for activations, %s for weights, gradients and optimiser",
              log_bytes(total, arena_bytes + fixed_bytes), log_bytes(arena, arena_bytes),
              log_bytes(rest, fixed_bytes));
-    print_time(flop * (double)loop->n_steps, costs[PLAN_BATCHES - 1].flop / costs[PLAN_BATCHES - 1].seconds);
+    print_time(flop * (double)loop->n_steps, second->flop / second->seconds,
+               plan_batch(PLAN_BATCHES - 1, parts));
 }

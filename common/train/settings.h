@@ -12,7 +12,7 @@
 typedef struct TrainSettings {
     const char *audio, *out, *encoder, *architecture, *noise, *rir, *optimizer;
     double epochs, augment, degrade, spec_augment;
-    int64_t steps, min_steps, batch;
+    int64_t steps, min_steps, batch, parts;
     double learning_rate, final_learning_rate, warmup, momentum, weight_decay, clip;
     int64_t log_every, checkpoint_every, loaders, plan;
     double checkpoint_minutes;

@@ -138,7 +138,8 @@ static int take_step(Run *run, Error *error)
         return refuse_non_finite(loop, batch, &report, error);
     if (run->step == run->first_step) {
         char arena[32];
-        log_info("memory: activations take %s a step", log_bytes(arena, (double)report.arena_bytes));
+        log_info("memory: activations take %s a step",
+                 log_bytes(arena, (double)(report.arena_bytes + report.part_bytes)));
     }
     run->step++;
     log_add(&run->log, &report);

@@ -24,7 +24,8 @@ typedef struct StepDetail { // a further mean for the log line
 typedef struct StepReport {
     double loss, gradient_norm, learning_rate;
     StepDetail details[TRAIN_DETAILS]; // name NULL ends the list
-    size_t arena_bytes;                // of the tapes
+    size_t arena_bytes;                // of the tapes that see the whole batch
+    size_t part_bytes;                 // of those that see a part of it (train/parts.h)
 } StepReport;
 
 enum { STATE_MAX_ITEMS = 16 };

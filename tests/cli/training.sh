@@ -110,6 +110,19 @@ grep -qE '^EER of the pair head = [0-9.]+, together with cosine = [0-9.]+' out |
 expect_one_line 1 "finetune.safetensors has no pair head" "$bin/voxloop-evaluate" --quiet --embeddings o.tar.zst --trials trials \
     --pair-head whole/finetune.safetensors --scores s.txt --report e.json
 
+# A batch in parts: less memory; the same command gives the same bytes.
+for stage in pretrain finetune; do
+    for parts in 1 2 2; do
+        $stage --out parts$parts.safetensors --steps 8 --parts $parts --seed 1 >/dev/null 2>log || { cat log >&2; fail "$stage --parts $parts failed"; }
+        sed -n 's/.*activations take \(.*\) a step/\1/p' log | tr -d ' ' | numfmt --from=auto --suffix=B >bytes$parts
+        [ ! -e again.safetensors ] || cmp again.safetensors parts2.safetensors || fail "$stage --parts 2 gave other bytes"
+        [ $parts = 1 ] || cp parts2.safetensors again.safetensors
+    done
+    rm again.safetensors
+    [ "$(tr -d B <bytes2)" -lt "$(tr -d B <bytes1)" ] || fail "$stage --parts 2 takes $(cat bytes2), without $(cat bytes1)"
+    cmp -s parts1.safetensors parts2.safetensors && fail "$stage --parts 2 does nothing"
+done
+
 # Bad input: one line says so, and nothing is written.
 refuses() {
     expect "$@"
@@ -120,6 +133,8 @@ out="--out bad/model.safetensors"
 refuses 1 "nowhere holds no utts.tsv" pretrain $out --audio nowhere
 refuses 1 "unknown|not known" pretrain $out --architecture chanels=16
 refuses 2 "batch" pretrain $out --batch 1
+refuses 1 "parts 5 leaves less than two of a step's 8 crops" pretrain $out --parts 5
+refuses 1 "parts keeps only embeddings, and mfcon" finetune $out --gate-epoch 0 --correct-epoch 0 --objectives aam,mfcon --parts 2
 refuses 1 "--short-crops must be 1 or more" pretrain $out --ssps-epoch 1 --short-crops 0
 refuses 1 "correct-epoch 2 needs a --gate-epoch" finetune $out --correct-epoch 2
 refuses 1 "correct-epoch would mix up the speeds" finetune $out --speed

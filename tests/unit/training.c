@@ -273,6 +273,7 @@ static OptimizerOptions optimizer_of(const Run *run)
 static int run_dino(Run *run, const cJSON *architecture, TrainLoop *loop, const ModelInfo *info, Error *error)
 {
     DinoOptions options = {.architecture = architecture,
+                           .n_parts = 1,
                            .head = {.hidden_dim = 12, .bottleneck_dim = 6, .n_prototypes = 20},
                            .optimizer = optimizer_of(run),
                            .learning_rate = rate(0.05),
@@ -307,6 +308,7 @@ static int run_classifier(Run *run, const cJSON *architecture, TrainLoop *loop, 
     for (int i = 0; i < N_UTTS; i++)
         labels[i] = i / EACH;
     ClassifierOptions options = {
+        .n_parts = 1,
         .architecture = architecture,
         .start_path = run->init,
         .freeze = run->init ? "layer1." : NULL,
