@@ -45,7 +45,7 @@ Option *train_options(TrainSettings *s, const Option *own)
          "more epochs where they give fewer steps than this; gate and correction wait in proportion", false},
         {"batch", OPTION_INTEGER, &s->batch, 2, 65536, NULL, NULL, "utterances of a step", false},
         {"parts", OPTION_INTEGER, &s->parts, 1, 65536, NULL, NULL,
-         "the encoder takes the batch in so many parts: less memory, a third more time", false},
+         "the encoder takes the batch in so many parts: less memory, about a quarter more time", false},
         {"augment", OPTION_REAL, &s->augment, 0, 1, NULL, NULL, "share of crops that are augmented", false},
         {"degrade", OPTION_REAL, &s->degrade, 0, 1, NULL, NULL,
          "share of crops that are then clipped, cut to the telephone band or coded in 8 bits", false},
