@@ -1,7 +1,8 @@
 // A batch encoded in parts, one after another, so that the activations of only one part are in memory
 // (gradient caching, Gao et al. 2021): the encoder first runs without recording, the losses see all
 // embeddings together, then it runs again, part by part, to carry their gradients back: one more
-// forward pass. The gradients are those of the whole batch, but for batch norm, whose statistics are a part's.
+// forward pass. The gradients are those of the whole batch, but for batch norm, whose statistics are a
+// part's.
 #pragma once
 #include "models/encoder.h"
 #include "train/batches.h"
