@@ -56,13 +56,21 @@ static void network_destroy(Network *network)
     tape_destroy(network->tape);
 }
 
+static int check_parts(const DinoOptions *options, Error *error)
+{
+    for (int g = 0; g < 2; g++)
+        if (options->groups[g].n_views > 0 &&
+            parts_check(options->n_parts, options->groups[g].n_views * options->batch_size, error) < 0)
+            return -1;
+    return 0;
+}
+
 DinoTrainer *dino_trainer_create(const DinoOptions *options, Error *error)
 {
     DinoTrainer *t = mem_zero(1, sizeof *t);
     t->options = *options;
     t->part_tape = tape_create();
-    if (parts_check(options->n_parts, options->groups[0].n_views * options->batch_size, error) < 0 ||
-        network_create(&t->student, options, true, error) < 0 ||
+    if (check_parts(options, error) < 0 || network_create(&t->student, options, true, error) < 0 ||
         network_create(&t->teacher, options, false, error) < 0 ||
         optimizer_init(&t->optimizer, &options->optimizer, &t->student.parameters, error) < 0) {
         dino_trainer_destroy(t);
