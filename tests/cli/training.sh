@@ -22,8 +22,8 @@ extract() { "$bin/voxloop-extract" --quiet --audio audio "$@"; }
 
 # interrupted SIGNAL STAGE: starts STAGE with --out broken/STAGE.safetensors, signals it after its first checkpoint.
 interrupted() {
-    local signal=$1 stage=$2
-    $stage --out "broken/$stage.safetensors" >/dev/null 2>log &
+    local signal=$1 stage=${2%% *} options=${2#"${2%% *}"}
+    $stage $options --out "broken/$stage.safetensors" >/dev/null 2>log &
     local shell=$! tries=0
     until [ -f "broken/$stage.safetensors.resume" ] || [ $((tries += 1)) -gt 1000 ]; do sleep 0.01; done
     kill "-$signal" $(pgrep -P $shell) # the program, a child of the function's shell
@@ -63,6 +63,21 @@ perl -e 'for (@ARGV) { local $/; open my $f, "<:raw", $_ or die; push @x, [unpac
     for (0 .. $#{$x[0]}) { die "value $_: $x[0][$_] $x[1][$_]" if abs($x[0][$_] - $x[1][$_]) > 1e-6; $squares += $x[0][$_] ** 2 }
     my $rows = () = `cat utts.txt` =~ /\n/g; die "$squares for $rows rows" if abs($squares - $rows) > 1e-4' d.npy e.npy ||
     fail "crops of whole utterances"
+
+# Killed or interrupted, an extraction goes on with the same bytes.
+many_crops() { # --out FILE
+    "$bin/voxloop-extract" --audio audio --model whole/pretrain.safetensors --crops 200 --crop-frames 40 --batch 1 "$@"
+}
+many_crops --out whole/many_crops.safetensors >/dev/null 2>log || { cat log >&2; fail "extract --crops 200 failed"; }
+for signal in KILL TERM; do
+    rm -f broken/many_crops.safetensors
+    interrupted $signal "many_crops --checkpoint-every 1"
+    [ ! -e broken/many_crops.safetensors ] || fail "SIG$signal left an extraction as if it were whole"
+    many_crops --out broken/many_crops.safetensors >/dev/null 2>log || { cat log >&2; fail "the extraction did not go on after SIG$signal"; }
+    grep -q 'goes on after' log || { cat log >&2; fail "the extraction started afresh after SIG$signal"; }
+    cmp whole/many_crops.safetensors broken/many_crops.safetensors || fail "an extraction after SIG$signal gave other bytes"
+    [ ! -e broken/many_crops.safetensors.resume ] || fail "the resume file of a finished extraction is still there"
+done
 expect_one_line 2 "exclude each other" extract --model whole/pretrain.safetensors --out f.npy --crops 3 --halves 3
 
 # A round may start from the one before: the classes of other labels are new, those of the same labels may stay.

@@ -1,0 +1,329 @@
+#include "train/extraction.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audio/fbank.h"
+#include "base/files.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/progress.h"
+#include "cache/pieces.h"
+#include "score/cosine.h"
+#include "train/checkpoint.h"
+#include "train/settings.h"
+
+enum { BATCH_SECONDS = 60 };
+
+typedef struct Extraction {
+    ExtractionOptions options;
+    Corpus *corpus;
+    LoadedEncoder model;
+    Fbank *fbank; // NULL: the encoder takes waveforms
+    Tape *tape;
+    Embeddings embeddings;
+    Piece *pieces;  // [n_pieces], each_row in a row for an embedding
+    int64_t *order; // [n_pieces] the longest first: equal ones are neighbours, memory fails at once or never
+    int64_t n_pieces, each_row;
+    int64_t n_cut, n_repeated;
+    char *resume_path, recipe[17];
+    int64_t n_done; // pieces, in order
+    double saved_seconds;
+} Extraction;
+
+static int64_t crop_length(const ExtractionOptions *o)
+{
+    return fbank_samples(o->crop_frames);
+}
+
+// Samples that are used of a piece: all, up to the cap.
+static int64_t used_samples(const Extraction *x, int64_t piece)
+{
+    int64_t cap = (int64_t)(x->options.longest_seconds * CORPUS_RATE_HZ);
+    int64_t n = x->pieces[piece].n_samples;
+    return cap > 0 && n > cap ? cap : n;
+}
+
+// The samples that the encoder gets: those used, repeated where they are fewer than it needs.
+static int64_t input_samples(const Extraction *x, int64_t piece)
+{
+    int64_t n = used_samples(x, piece), least = x->model.encoder->min_input;
+    if (x->fbank)
+        least = fbank_samples(least);
+    if (x->options.crops > 0 && least < crop_length(&x->options))
+        least = crop_length(&x->options);
+    return n < least ? least : n;
+}
+
+static const Extraction *sorted_extraction; // qsort has no context argument
+
+static int compare_lengths(const void *a, const void *b)
+{
+    int64_t i = *(const int64_t *)a, j = *(const int64_t *)b;
+    int64_t n = input_samples(sorted_extraction, i), m = input_samples(sorted_extraction, j);
+    return n != m ? (n < m ? 1 : -1) : (i > j) - (i < j);
+}
+
+static int read_samples(const Extraction *x, int64_t piece, float *samples, Error *error)
+{
+    const Piece *p = &x->pieces[piece];
+    int64_t n = used_samples(x, piece), wanted = input_samples(x, piece);
+    int64_t start = p->start + (p->n_samples - n) / 2; // the middle of a long one
+    if (n == 0)
+        return error_set(error, "%s is empty; prepare the audio again", corpus_utt(x->corpus, p->utt));
+    if (corpus_read(x->corpus, p->utt, start, n, samples, error) < 0)
+        return -1;
+    for (int64_t i = n; i < wanted; i++)
+        samples[i] = samples[i - n];
+    return 0;
+}
+
+// The embedding of a piece is a row; those of crops are made unit length and averaged.
+static void take(const Extraction *x, int64_t piece, float *embedding)
+{
+    int64_t dim = x->embeddings.dim, crops = x->options.crops;
+    float *row = x->embeddings.matrix + piece / x->each_row * dim;
+    if (crops == 0) {
+        memcpy(row, embedding, (size_t)dim * sizeof(float));
+        return;
+    }
+    rows_normalise(embedding, 1, dim);
+    for (int64_t d = 0; d < dim; d++)
+        row[d] += embedding[d] / (float)crops;
+}
+
+// Embeddings of `count` pieces of one length.
+static int embed(Extraction *x, const int64_t *pieces, int64_t count, Error *error)
+{
+    int64_t n = input_samples(x, pieces[0]), n_frames = fbank_frames(n), dim = x->embeddings.dim;
+    int64_t row = x->fbank ? n_frames * fbank_dim(x->fbank) : n;
+    float *samples = mem_alloc((size_t)n, sizeof(float));
+    float *input = mem_try_alloc((size_t)(count * row), sizeof(float), "a batch of utterances", error);
+    int status = input ? 0 : -1;
+    for (int64_t b = 0; status == 0 && b < count; b++) {
+        float *target = input + b * row;
+        status = read_samples(x, pieces[b], x->fbank ? samples : target, error);
+        if (status == 0 && x->fbank) {
+            fbank_compute(x->fbank, samples, n, NULL, target);
+            fbank_subtract_mean(target, n_frames, fbank_dim(x->fbank));
+        }
+    }
+    if (status == 0) {
+        tape_begin(x->tape, TAPE_NO_GRAD);
+        int64_t dims[3] = {count, x->fbank ? n_frames : n, x->fbank ? fbank_dim(x->fbank) : 0};
+        Tensor *in = tape_input(x->tape, x->fbank ? 3 : 2, dims, input);
+        Tensor *out = encoder_forward(x->model.encoder, x->tape, in, &(ForwardMode){.training = false});
+        for (int64_t b = 0; b < count; b++)
+            take(x, pieces[b], out->data + b * dim);
+    }
+    mem_free(input);
+    mem_free(samples);
+    return status;
+}
+
+// How many utterances of that length go together: attention's memory grows with the square of the length.
+static int64_t batch_size(const Extraction *x, int64_t n_samples)
+{
+    int64_t most = (int64_t)BATCH_SECONDS * CORPUS_RATE_HZ / n_samples;
+    return most < 1 ? 1 : most < x->options.batch ? most : x->options.batch;
+}
+
+static void log_memory(const Extraction *x, int64_t longest)
+{
+    char text[32];
+    log_info("memory: activations take %s for the longest utterance, %.1f s",
+             log_bytes(text, (double)tape_peak_bytes(x->tape)), (double)longest / CORPUS_RATE_HZ);
+}
+
+static void state_of(Extraction *x, StateItem items[2])
+{
+    items[0] = (StateItem){"embeddings", SAFE_F32, x->embeddings.n * x->embeddings.dim, x->embeddings.matrix};
+    items[1] = (StateItem){"done", SAFE_I64, 1, &x->n_done};
+}
+
+static char *resume_path(const ExtractionOptions *options)
+{
+    return mem_printf("%s.resume", options->out);
+}
+
+static int restore(const Program *program, Extraction *x, Error *error)
+{
+    char model[17];
+    bool other_recipe;
+    StateItem items[2];
+    if (file_digest(x->options.model, model, error) < 0)
+        return -1;
+    train_recipe(program, (const char *[]){corpus_digest(x->corpus), model, NULL}, x->recipe);
+    x->resume_path = resume_path(&x->options);
+    x->saved_seconds = clock_seconds();
+    state_of(x, items);
+    int status = state_load(x->resume_path, items, 2, x->recipe, &other_recipe, error);
+    if (status == 1)
+        log_info("goes on after %" PRId64 " of %" PRId64 " pieces", x->n_done, x->n_pieces);
+    return status < 0 ? -1 : 0;
+}
+
+static bool is_time_to_save(const Extraction *x, int64_t n_batches)
+{
+    const ExtractionOptions *o = &x->options;
+    return (o->checkpoint_every > 0 && n_batches % o->checkpoint_every == 0) ||
+           (o->checkpoint_minutes > 0 && clock_seconds() - x->saved_seconds >= 60 * o->checkpoint_minutes);
+}
+
+static int save(Extraction *x, Error *error)
+{
+    StateItem items[2];
+    state_of(x, items);
+    x->saved_seconds = clock_seconds();
+    return state_publish(x->resume_path, items, 2, x->recipe, error);
+}
+
+// The next pieces of one length.
+static int embed_next(Extraction *x, Progress *progress, Error *error)
+{
+    const int64_t *order = x->order + x->n_done;
+    int64_t n_left = x->n_pieces - x->n_done, length = input_samples(x, order[0]), count = 1;
+    int64_t most = batch_size(x, length) < n_left ? batch_size(x, length) : n_left;
+    while (count < most && input_samples(x, order[count]) == length)
+        count++;
+    if (embed(x, order, count, error) < 0)
+        return -1;
+    x->n_done += count;
+    progress_step(progress, count);
+    return 0;
+}
+
+static int embed_all(Extraction *x, Error *error)
+{
+    Progress *progress =
+        progress_create(x->n_pieces > corpus_count(x->corpus) ? "piece" : "utt", x->n_pieces);
+    progress_step(progress, x->n_done);
+    int status = 0;
+    for (int64_t n_batches = 1; status == 0 && x->n_done < x->n_pieces; n_batches++) {
+        int64_t length = input_samples(x, x->order[x->n_done]);
+        status = embed_next(x, progress, error);
+        if (status == 0 && n_batches == 1)
+            log_memory(x, length);
+        bool interrupted = interrupt_requested();
+        if (status == 0 && (interrupted || is_time_to_save(x, n_batches)))
+            status = save(x, error);
+        if (status == 0 && interrupted)
+            status = interrupt_fail(error);
+    }
+    progress_destroy(progress);
+    return status;
+}
+
+static Piece choose_piece(const Extraction *x, int64_t utt, int64_t index)
+{
+    const ExtractionOptions *o = &x->options;
+    if (o->crops > 0)
+        return piece_of_crops(x->corpus, utt, index, o->crops, crop_length(o));
+    return piece_of(x->corpus, utt, o->halves > 0 ? 1 + (int)index : 0);
+}
+
+// Every utterance, or crops of every utterance; or the halves of at most options->halves ones, evenly spaced
+// over the list.
+static int choose_pieces(Extraction *x, Error *error)
+{
+    const ExtractionOptions *o = &x->options;
+    int64_t n_utts = corpus_count(x->corpus),
+            n_chosen = o->halves > 0 && n_utts > o->halves ? o->halves : n_utts;
+    int64_t each = o->halves > 0 ? PIECES_OF_HALVES : o->crops > 0 ? o->crops : 1;
+    x->each_row = o->crops > 0 ? o->crops : 1;
+    x->n_pieces = n_chosen * each;
+    int64_t n = x->n_pieces / x->each_row, dim = x->model.encoder->embedding_dim;
+    x->embeddings = (Embeddings){.n = n, .dim = dim};
+    x->embeddings.matrix = mem_try_alloc((size_t)n, (size_t)dim * sizeof(float), "the embeddings", error);
+    if (!x->embeddings.matrix)
+        return -1;
+    memset(x->embeddings.matrix, 0, (size_t)(n * dim) * sizeof(float));
+    x->embeddings.utts = mem_alloc((size_t)n, sizeof(char *));
+    x->pieces = mem_alloc((size_t)x->n_pieces, sizeof(Piece));
+    x->order = mem_alloc((size_t)x->n_pieces, sizeof(int64_t));
+    for (int64_t i = 0; i < x->n_pieces; i++) {
+        int64_t utt = (int64_t)((double)(i / each) * (double)n_utts / (double)n_chosen);
+        x->pieces[i] = choose_piece(x, utt, i % each);
+        x->order[i] = i;
+        x->n_cut += used_samples(x, i) < x->pieces[i].n_samples;
+        x->n_repeated += input_samples(x, i) > x->pieces[i].n_samples;
+        if (i % x->each_row == 0)
+            x->embeddings.utts[i / x->each_row] =
+                piece_name(corpus_utt(x->corpus, utt), o->halves > 0 ? 1 + (int)(i % each) : 0);
+    }
+    sorted_extraction = x;
+    qsort(x->order, (size_t)x->n_pieces, sizeof(int64_t), compare_lengths);
+    return 0;
+}
+
+static int open_inputs(Extraction *x, Error *error)
+{
+    const ExtractionOptions *o = &x->options;
+    if (encoder_load(o->model, &x->model, error) < 0 || !(x->corpus = corpus_open(o->audio, error)))
+        return -1;
+    x->tape = tape_create();
+    if (x->model.encoder->input == ENCODER_FBANK) {
+        FbankOptions options = fbank_defaults();
+        options.dither = 0;
+        x->fbank = fbank_create(&options);
+    }
+    return choose_pieces(x, error);
+}
+
+static int check_finite(const Extraction *x, Error *error)
+{
+    const Embeddings *e = &x->embeddings;
+    for (int64_t i = 0; i < e->n; i++)
+        for (int64_t d = 0; d < e->dim; d++)
+            if (!(e->matrix[i * e->dim + d] - e->matrix[i * e->dim + d] == 0))
+                return error_set(error, "%s gives %s an embedding that is not finite", x->options.model,
+                                 e->utts[i]);
+    return 0;
+}
+
+static void log_unusual(const Extraction *x)
+{
+    if (x->n_cut)
+        log_info("%" PRId64 " utterances longer than %g s: their middle was used", x->n_cut,
+                 x->options.longest_seconds);
+    if (x->n_repeated)
+        log_info("%" PRId64 " pieces shorter than is needed were repeated", x->n_repeated);
+}
+
+static void release(Extraction *x)
+{
+    embeddings_release(&x->embeddings);
+    fbank_destroy(x->fbank);
+    tape_destroy(x->tape);
+    if (x->model.encoder)
+        loaded_encoder_release(&x->model);
+    corpus_close(x->corpus);
+    mem_free(x->pieces);
+    mem_free(x->order);
+    mem_free(x->resume_path);
+}
+
+int extract_embeddings(const ExtractionOptions *options, const Program *program, Embeddings *embeddings,
+                       Error *error)
+{
+    Extraction x = {.options = *options};
+    int status = open_inputs(&x, error);
+    if (status == 0 && (status = restore(program, &x, error)) == 0 && (status = embed_all(&x, error)) == 0 &&
+        (status = check_finite(&x, error)) == 0) {
+        log_unusual(&x);
+        *embeddings = x.embeddings;
+        x.embeddings = (Embeddings){0};
+    }
+    release(&x);
+    return status;
+}
+
+void extract_finish(const ExtractionOptions *options)
+{
+    char *path = resume_path(options);
+    remove(path);
+    mem_free(path);
+}

@@ -1,0 +1,24 @@
+// One embedding per utterance, by any model. The whole utterance is seen (or its halves, or crops of it, one
+// by one), without dither or augmentation; pieces share a batch only with others of the same length, so an
+// embedding depends on nothing but its own audio. What is done is kept in OUT.resume: a run that was killed
+// or interrupted goes on there and ends in the same bytes.
+#pragma once
+#include "base/options.h"
+#include "cache/embeddings.h"
+
+typedef struct ExtractionOptions {
+    const char *audio, *model;
+    const char *out;           // names the resume file; nothing else is written
+    int64_t batch;             // most pieces of equal length at once
+    int64_t halves;            // 0, or both halves of at most so many utterances, evenly spaced over the list
+    int64_t crops;             // 0, or the mean of the unit-length embeddings of so many crops
+    int64_t crop_frames;       // their length
+    double longest_seconds;    // of a longer utterance the middle is used; 0: all of it
+    int64_t checkpoint_every;  // batches; 0: by time only
+    double checkpoint_minutes; // 0: by batches only
+} ExtractionOptions;
+
+// embeddings: the caller releases them. program: its options decide whether a resume file fits.
+int extract_embeddings(const ExtractionOptions *options, const Program *program, Embeddings *embeddings,
+                       Error *error);
+void extract_finish(const ExtractionOptions *options); // after publishing: the resume file goes
