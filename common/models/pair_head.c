@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "tensor/attention.h"
+#include "tensor/ops.h"
 
 static Affine declare(Parameters *parameters, const char *prefix, const char *name, int64_t out, int64_t in,
                       int group)
@@ -17,18 +17,9 @@ static Affine declare(Parameters *parameters, const char *prefix, const char *na
 
 PairHead pair_head_declare(Parameters *parameters, const char *prefix, int64_t dim, int group)
 {
-    int64_t tokens = PAIR_TOKENS * PAIR_WIDTH;
-    return (PairHead){declare(parameters, prefix, "query", tokens, dim, group),
-                      declare(parameters, prefix, "key", tokens, dim, group),
-                      declare(parameters, prefix, "value", tokens, dim, group),
-                      declare(parameters, prefix, "out", dim, tokens, group),
+    return (PairHead){declare(parameters, prefix, "value", PAIR_WIDTH, dim, group),
+                      declare(parameters, prefix, "out", dim, PAIR_WIDTH, group),
                       declare(parameters, prefix, "decide", 2, dim, group)};
-}
-
-static Tensor *tokens(Tape *tape, Tensor *x, const Affine *layer)
-{
-    return op_reshape(tape, affine_linear(tape, x, layer), 3,
-                      (int64_t[]){x->dim[0], PAIR_TOKENS, PAIR_WIDTH});
 }
 
 static Tensor *scaled(Tape *tape, Tensor *x)
@@ -38,12 +29,7 @@ static Tensor *scaled(Tape *tape, Tensor *x)
 
 Tensor *pair_head_forward(const PairHead *head, Tape *tape, Tensor *enrol, Tensor *test)
 {
-    Attention attention = {.heads = PAIR_HEADS};
-    enrol = scaled(tape, enrol);
-    test = scaled(tape, test);
-    Tensor *heard = op_attention(tape, tokens(tape, test, &head->query), tokens(tape, enrol, &head->key),
-                                 tokens(tape, enrol, &head->value), NULL, NULL, &attention);
-    heard = op_reshape(tape, heard, 2, (int64_t[]){test->dim[0], PAIR_TOKENS * PAIR_WIDTH});
-    Tensor *joined = op_relu(tape, op_add(tape, test, affine_linear(tape, heard, &head->out)));
+    Tensor *heard = affine_linear(tape, affine_linear(tape, scaled(tape, enrol), &head->value), &head->out);
+    Tensor *joined = op_relu(tape, op_add(tape, scaled(tape, test), heard));
     return affine_linear(tape, joined, &head->decide);
 }
