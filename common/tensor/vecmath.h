@@ -17,7 +17,7 @@ static inline float fast_exp(float x)
     float p = 1.0f +
               r * (1.0f + r * (0.5f + r * (0.166666667f +
                                            r * (0.0416666667f + r * (0.00833333333f + r * 0.00138888889f)))));
-    int32_t bits = ((int32_t)n + 127) << 23;
+    uint32_t bits = ((uint32_t)(int32_t)n + 127) << 23; // unsigned: NaN must not overflow
     float scale;
     memcpy(&scale, &bits, sizeof scale);
     return p * scale;
