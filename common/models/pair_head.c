@@ -17,19 +17,21 @@ static Affine declare(Parameters *parameters, const char *prefix, const char *na
 
 PairHead pair_head_declare(Parameters *parameters, const char *prefix, int64_t dim, int group)
 {
-    return (PairHead){declare(parameters, prefix, "value", PAIR_WIDTH, dim, group),
-                      declare(parameters, prefix, "out", dim, PAIR_WIDTH, group),
-                      declare(parameters, prefix, "decide", 2, dim, group)};
+    PairHead head = {declare(parameters, prefix, "enrol", dim, dim, group),
+                     declare(parameters, prefix, "decide", 2, dim, group)};
+    head.enrol.weight->init = head.enrol.bias->init = (Init){INIT_ZERO, 0};
+    return head;
 }
 
-static Tensor *scaled(Tape *tape, Tensor *x)
+static Tensor *scaled(Tape *tape, Tensor *x, float sign)
 {
-    return op_scale(tape, op_l2_normalize(tape, x, 1e-12f), sqrtf((float)tensor_cols(x)));
+    return op_scale(tape, op_l2_normalize(tape, x, 1e-12f), sign * sqrtf((float)tensor_cols(x)));
 }
 
 Tensor *pair_head_forward(const PairHead *head, Tape *tape, Tensor *enrol, Tensor *test)
 {
-    Tensor *heard = affine_linear(tape, affine_linear(tape, scaled(tape, enrol), &head->value), &head->out);
-    Tensor *joined = op_relu(tape, op_add(tape, scaled(tape, test), heard));
+    Tensor *negative = scaled(tape, enrol, -1);
+    Tensor *difference = op_add(tape, scaled(tape, test, 1), negative);
+    Tensor *joined = op_relu(tape, op_add(tape, difference, affine_linear(tape, negative, &head->enrol)));
     return affine_linear(tape, joined, &head->decide);
 }

@@ -13,8 +13,8 @@ static int check_head(const char *model, int64_t dim, Error *error)
     SafeReader *reader = safe_open(model, error);
     if (!reader)
         return -1;
-    const SafeTensor *value = safe_find(reader, PAIR_HEAD_PREFIX "value.weight");
-    bool fits = value && value->n_dims == 2 && value->dim[1] == dim;
+    const SafeTensor *enrol = safe_find(reader, PAIR_HEAD_PREFIX "enrol.weight");
+    bool fits = enrol && enrol->n_dims == 2 && enrol->dim[1] == dim;
     safe_close(reader);
     return fits ? 0
                 : error_set(error,

@@ -330,6 +330,47 @@ static void test_gradients(void **state)
     }
 }
 
+// What the loss is where the head is a distance, for rows of these directions in a plane. A negative is
+// farther than the next view (rows 1, 3 and 7 have none: the farthest) and otherwise as near as can be.
+static void test_pair_negatives(void **state)
+{
+    (void)state;
+    static const double DEGREES[VIEWS * CLASSES] = {0, 10, 90, 100, 25, 205, 152, 300};
+    static const int NEGATIVES[VIEWS * CLASSES] = {7, 6, 4, 5, 2, 4, 4, 2};
+    Fixture fixture;
+    open_objective(&fixture, "pair");
+    Rng rng = rng_stream(test_seed(), "plane", 0, 0);
+    Tensor *x = leaf_create(&rng, (int64_t[TENSOR_MAX_DIMS]){VIEWS * CLASSES, DIM}, 0);
+    memset(x->data, 0, (size_t)tensor_size(x) * sizeof(float));
+    for (int i = 0; i < VIEWS * CLASSES; i++) {
+        x->data[i * DIM] = (float)cos(DEGREES[i] * M_PI / 180);
+        x->data[i * DIM + 1] = (float)sin(DEGREES[i] * M_PI / 180);
+    }
+    Parameter *weight = parameters_find(&fixture.parameters, CLASSIFIER_PREFIX "pair_head.decide.weight");
+    Parameter *bias = parameters_find(&fixture.parameters, CLASSIFIER_PREFIX "pair_head.decide.bias");
+    for (int d = 0; d < DIM; d++) {
+        weight->tensor.data[d] = 0.1f;
+        weight->tensor.data[DIM + d] = -0.1f;
+    }
+    bias->tensor.data[0] = bias->tensor.data[1] = 0;
+    double expected = 0;
+    for (int p = 0; p < CLASSES + VIEWS * CLASSES; p++) {
+        bool same = p < CLASSES;
+        int enrol = same ? p : NEGATIVES[p - CLASSES], test = same ? p + CLASSES : p - CLASSES;
+        double distance = 0;
+        for (int d = 0; d < 2; d++)
+            distance += sqrt(DIM) * fmax(0, x->data[test * DIM + d] - x->data[enrol * DIM + d]);
+        expected += log1p(exp(same ? 0.2 * distance : -0.2 * distance)) / (CLASSES + VIEWS * CLASSES);
+    }
+    Tape *tape = tape_create();
+    tape_begin(tape, TAPE_NO_GRAD);
+    assert_true(fabs(build_objective(tape, &x, &fixture)->data[0] - expected) < 1e-5);
+    tape_destroy(tape);
+    leaf_destroy(x);
+    objectives_release(&fixture.objectives);
+    parameters_release(&fixture.parameters);
+}
+
 // The pair head learns to tell the pairs of one batch apart.
 static void test_pair_head_learns(void **state)
 {
@@ -393,6 +434,7 @@ int main(void)
         cmocka_unit_test(test_plain_losses),
         cmocka_unit_test(test_min_norm),
         cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_pair_negatives),
         cmocka_unit_test(test_pair_head_learns),
         cmocka_unit_test(test_names),
     };
