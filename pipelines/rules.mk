@@ -228,13 +228,11 @@ compare_rounds  := $(addprefix iter1-,$(compare_methods)) $(if $(truth),$(addpre
 compare_steps   := $(or $(patsubst compare-steps=%,%,$(filter compare-steps=%,$(pipeline_keys))),400)
 teacher          = $(compare_folder)/iter0-ivector/embeddings.tar.zst
 true_digest     := $(compare_folder)/.truth.digest
-# compare_length ROUND: the method's own steps, or the preset's.
-compare_length   = $(or $(patsubst steps=%,%,$(filter steps=%,$(call round_keys,finetune,$(1)))),$(compare_steps))
 # compare_rule FOLDER,LABELS,ROUND
 teaches          = $(findstring teacher,$(filter objectives=%,$(call round_keys,finetune,$(3))))
 compare_rule     = $(call stage_rule,$(1)/model.safetensors,finetune,$(3),\
   $(call digest,$(WORK)/audio/utts.tsv) $(if $(filter $(truth),$(2)),$(true_digest),$(call digest,$(2))) $(if $(teaches),$(call digest,$(teacher))),\
-  --audio $(WORK)/audio --labels $(2) --steps $(call compare_length,$(3)) $(if $(teaches),--teacher $(teacher)) \
+  --audio $(WORK)/audio --labels $(2) --steps $(compare_steps) $(if $(teaches),--teacher $(teacher)) \
   --out $(1)/model.safetensors)
 compare_labels   = $(if $(findstring -true-,$(1)),$(truth),$(if $(filter iter1-ivector,$(1)),$(compare_folder)/iter0-ivector,$(WORK)/iter0)/labels.tar.zst)
 compare_before   = $(if $(filter iter1-ivector,$(1)),$(compare_folder)/iter0-ivector,$(WORK)/iter0)
