@@ -213,8 +213,9 @@ static void check_groups(const Labelling *l, int64_t n_views, bool same)
             *times = mem_zero((size_t)l->n, sizeof *times);
     Sampler *sampler =
         sampler_create_grouped(l->labels, l->n, l->n_classes, l->most, batch_size, n_views, same, 3);
-    int64_t n_steps = (int64_t)sampler_steps_per_epoch(sampler);
-    for (int64_t step = 0; step < 40 * n_steps; step++) {
+    // An epoch has one of a class's n utterances at least: one is missed 25 n times once in e^25 = 7e10.
+    int64_t n_steps = 25 * l->n * (int64_t)sampler_steps_per_epoch(sampler);
+    for (int64_t step = 0; step < n_steps; step++) {
         bool in_batch[40] = {false};
         sampler_pick(sampler, step, utts);
         for (int64_t c = 0; c < per_batch; c++) {
@@ -229,7 +230,7 @@ static void check_groups(const Labelling *l, int64_t n_views, bool same)
                 times[utts[v * per_batch + c]]++;
         }
     }
-    for (int64_t i = 0; i < l->n; i++) // in 40 epochs everybody has a turn
+    for (int64_t i = 0; i < l->n; i++) // everybody has a turn
         assert_true((times[i] > 0) == (l->labels[i] >= 0));
     mem_free(utts);
     mem_free(times);
