@@ -11,9 +11,9 @@
 //
 // Whoever sets these variables, or OMP_WAIT_POLICY, is left alone.
 //
-// Numbers below 1e-38 count as 0: processors take a hundred times as long for them, and a softmax that is
-// sure makes many. A small WavLM's 20th fine-tuning step took three times as long with them (18 against 55
-// utterances a second), with the same loss. Threads inherit the mode from the one that starts them.
+// Numbers below 1e-38 count as 0: processors take many times as long for them. A small WavLM's 20th
+// fine-tuning step took three times as long with them (18 against 55 utterances a second), with the same
+// loss. Threads inherit the mode from the one that starts them.
 #include <cblas.h>
 #include <stdbool.h>
 #include <stdlib.h>
