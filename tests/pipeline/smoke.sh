@@ -49,10 +49,11 @@ grep -qE '^\| iter1-plain\* \| [0-9.]+ ± [0-9.]+ \|' "$scratch/log" || { cat "$
 grep -q '^| iter3-correct-lmft | ' "$scratch/log" || { cat "$scratch/log" >&2; fail "the ablation's table lacks its last row"; }
 cmp -s "$work"/ablation/iter1-plain{1,2}/model.safetensors && fail "two seeds gave one model"
 
-pipeline compare PRESET=smoke WORK="$work" METHODS="pair teacher" JOBS=2 THREADS=1 >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "compare failed"; }
+pipeline compare PRESET=smoke WORK="$work" METHODS="pair teacher" THREADS=1 >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; fail "compare failed"; }
 for row in iter0-ivector iter1-ivector 'iter1-plain\*' iter1-pair iter1-teacher 'iter1-true-plain\*' iter1-true-pair; do
     grep -qE "^\| $row \| [0-9.]+( ± [0-9.]+)? \|" "$scratch/log" || { cat "$scratch/log" >&2; fail "the comparison lacks $row"; }
 done
+grep -q '^--- ' "$scratch/log" || fail "compare does not take several rows at a time"
 grep -q '^| round |.* pair head EER (%) |' "$scratch/log" || fail "the comparison lacks the pair head"
 touch "$scratch/before"
 pipeline iter0-cluster PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "iter0-cluster failed"
