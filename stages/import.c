@@ -187,16 +187,17 @@ int main(int argc, char **argv)
 {
     Settings s = {.form = "auto"};
     const Option options[] = {
-        {"model", OPTION_TEXT, &s.model, 0, 0, NULL, "FILE",
-         "weights to read; a folder of Hugging Face's too", true},
-        {"out", OPTION_TEXT, &s.out, 0, 0, NULL, "FILE", "what to write (hugging-face: a folder)", true},
-        {"export", OPTION_FLAG, &s.export, 0, 0, NULL, NULL, "from our checkpoint to a peer's form", false},
-        {"form", OPTION_CHOICE, &s.form, 0, 0, "auto|" PEER_FORM_NAMES, NULL,
-         "to export; auto: wespeaker for ecapa and resnet, mfa-conformer, wavlm-ssl-sv for wavlm", false},
-        {"architecture", OPTION_TEXT, &s.architecture, 0, 0, NULL, "KEY=VALUE,...",
-         "sizes that an imported checkpoint does not tell", false},
-        {"ignore", OPTION_TEXT, &s.ignore, 0, 0, NULL, "PREFIX,...",
-         "tensors to leave out, by the names that an error lists", false},
+        option_required(
+            option_input("model", &s.model, "FILE", "weights to read; a folder of Hugging Face's too")),
+        option_required(option_output("out", &s.out, "FILE", "what to write (hugging-face: a folder)")),
+        option_flag("export", &s.export, "from our checkpoint to a peer's form"),
+        option_choice(
+            "form", &s.form, "auto|" PEER_FORM_NAMES,
+            "to export; auto: wespeaker for ecapa and resnet, mfa-conformer, wavlm-ssl-sv for wavlm"),
+        option_text("architecture", &s.architecture, "KEY=VALUE,...",
+                    "sizes that an imported checkpoint does not tell"),
+        option_text("ignore", &s.ignore, "PREFIX,...",
+                    "tensors to leave out, by the names that an error lists"),
         {0}};
     Program program = {
         .name = "import",

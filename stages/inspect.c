@@ -194,14 +194,10 @@ static int inspect(const char *path, Error *error)
 
 int main(int argc, char **argv)
 {
-    const Option options[] = {{.name = "limit",
-                               .type = OPTION_INTEGER,
-                               .value = &n_shown,
-                               .minimum = 0,
-                               .maximum = 1e12,
-                               .argument = "N",
-                               .help = "members, tensors or utterances that are listed per file"},
-                              {0}};
+    const Option options[] = {
+        option_neutral(option_integer("limit", &n_shown, 0, 1e12,
+                                      "members, tensors or utterances that are listed per file")),
+        {0}};
     Program program = {.name = "inspect",
                        .summary = "says what is in the artefacts of the loop.",
                        .usage = "[options] FILE...",

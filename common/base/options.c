@@ -34,30 +34,15 @@ static void common_options(Parser *parser)
 {
     Program *program = parser->program;
     const Option table[N_COMMON] = {
-        {.name = "Common", .type = OPTION_HEADING},
-        {.name = "config", .type = OPTION_TEXT, .argument = "FILE", .help = "read options from an INI file"},
-        {.name = "set",
-         .type = OPTION_TEXT,
-         .argument = "KEY=VALUE",
-         .help = "override one key of the file; repeatable"},
-        {.name = "threads",
-         .type = OPTION_INTEGER,
-         .value = &program->threads,
-         .minimum = 0,
-         .maximum = 1024,
-         .help = "threads that compute, 0 for every core"},
-        {.name = "seed",
-         .type = OPTION_INTEGER,
-         .value = &program->seed,
-         .minimum = 0,
-         .maximum = INFINITY,
-         .help = "of every random choice"},
-        {.name = "quiet",
-         .type = OPTION_FLAG,
-         .value = &program->quiet,
-         .help = "say nothing but warnings and errors"},
-        {.name = "help", .type = OPTION_FLAG, .help = "print this and exit"},
-        {.name = "version", .type = OPTION_FLAG, .help = "print the version and exit"},
+        option_heading("Common"),
+        option_text("config", NULL, "FILE", "read options from an INI file"),
+        option_text("set", NULL, "KEY=VALUE", "override one key of the file; repeatable"),
+        option_neutral(
+            option_integer("threads", &program->threads, 0, 1024, "threads that compute, 0 for every core")),
+        option_integer("seed", &program->seed, 0, INFINITY, "of every random choice"),
+        option_neutral(option_flag("quiet", &program->quiet, "say nothing but warnings and errors")),
+        option_flag("help", NULL, "print this and exit"),
+        option_flag("version", NULL, "print the version and exit"),
     };
     memcpy(parser->common, table, sizeof table);
 }
@@ -132,7 +117,7 @@ static const char *suggestion(const Parser *parser, const char *dashes, const ch
 static int check_range(const Option *option, double value, const char *text, const char *label, Error *error)
 {
     char range[64];
-    if (!(option->minimum < option->maximum) || (value >= option->minimum && value <= option->maximum))
+    if (value >= option->minimum && value <= option->maximum)
         return 0;
     return error_set(error, "%s must be %s, not %s", label, options_range(option, range), text);
 }

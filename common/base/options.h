@@ -1,5 +1,14 @@
 // One table is the truth about a program's options: parsing, types, ranges, defaults, the configuration
-// file's keys and --help all come from it. The bound variable holds the default when parsing starts.
+// file's keys and --help all come from it, and by the rows' roles what a run reads, what it writes and which
+// values decide its bytes. The bound variable holds the default when parsing starts. Rows are made by the
+// functions below, so the compiler checks that an option and its variable are of one type:
+//
+//     const Option options[] = {
+//         option_required(option_input("audio", &s.audio, "DIR", "audio as voxloop-prepare leaves it")),
+//         option_heading("Loss"),
+//         option_real("margin", &s.margin, 0, 1.5, "of AAM-softmax at the end, radians"),
+//         option_neutral(option_integer("log-every", &s.log_every, 1, 1e9, "steps between lines of the
+//         log")), {0}};
 //
 // Sources, later ones win: defaults, --config FILE (INI: keys before any section, then the section named like
 // the stage, e.g. [pretrain]; other stages' sections are skipped), --set key=value, --key value /
@@ -18,16 +27,40 @@ typedef enum OptionType {
     OPTION_HEADING  // a line in --help; name is its text
 } OptionType;
 
+// What a run has to do with the value.
+typedef enum OptionRole {
+    OPTION_SETTING, // it changes the bytes of the outputs
+    OPTION_INPUT,   // a text: path of a file or folder that is read, whose content changes them
+    OPTION_OUTPUT,  // a text: path of a file or folder that is written
+    OPTION_NEUTRAL  // it does not: logging, when checkpoints are written, how many threads load
+} OptionRole;
+
 typedef struct Option {
     const char *name;
     OptionType type;
+    OptionRole role;
     void *value;             // bool *, int64_t *, double * or const char **; holds the default before parsing
-    double minimum, maximum; // for numbers, when minimum < maximum
+    double minimum, maximum; // of numbers, either may be infinite
     const char *choices;     // "wavlm|ecapa"
     const char *argument;    // what --help calls the value, e.g. "FILE"; NULL: from the type
     const char *help;        // one sentence
     bool required;
 } Option; // a table ends with {0}
+
+// A row of each type, a setting unless said otherwise. argument: what --help calls the value ("FILE"); help:
+// one sentence. Texts live as long as the table, values as long as the program.
+Option option_heading(const char *text);
+Option option_flag(const char *name, bool *value, const char *help);
+Option option_integer(const char *name, int64_t *value, double minimum, double maximum, const char *help);
+Option option_real(const char *name, double *value, double minimum, double maximum, const char *help);
+Option option_choice(const char *name, const char **value, const char *choices, const char *help);
+Option option_text(const char *name, const char **value, const char *argument, const char *help);
+Option option_input(const char *name, const char **value, const char *argument, const char *help);
+Option option_output(const char *name, const char **value, const char *argument, const char *help);
+
+// The same row, but ...
+Option option_neutral(Option option);
+Option option_required(Option option); // misuse when it is left out
 
 typedef struct Program {
     const char *name;     // "pretrain": the executable is voxloop-pretrain, the section [pretrain]

@@ -10,7 +10,8 @@ enum { LINE_WIDTH = 100, MAX_NAME_WIDTH = 30 };
 const char *options_range(const Option *option, char text[64])
 {
     text[0] = '\0';
-    if (!(option->minimum < option->maximum))
+    bool is_number = option->type == OPTION_INTEGER || option->type == OPTION_REAL;
+    if (!is_number || (isinf(option->minimum) && isinf(option->maximum)))
         return text;
     if (isinf(option->maximum))
         snprintf(text, 64, "at least %.12g", option->minimum);

@@ -34,19 +34,6 @@ static int64_t n_train_voices = 60, n_test_voices = 20, n_utterances = 14;
 static double spread = 1.0;
 static SceneOptions scene = {.snr_db_min = 10, .snr_db_max = 25, .reverb_seconds_max = 0.4, .channel_db = 8};
 
-static const Option OPTIONS[] = {
-    {"out", OPTION_TEXT, &out_folder, .argument = "DIR",
-     .help = "folder to fill; its train/ and test/ are replaced", .required = true},
-    {"voices", OPTION_INTEGER, &n_train_voices, 2, 10000, .help = "voices to learn from"},
-    {"test-voices", OPTION_INTEGER, &n_test_voices, 2, 10000, .help = "other voices, for the trials"},
-    {"utterances", OPTION_INTEGER, &n_utterances, 2, 1000, .help = "sentences per voice"},
-    {"spread", OPTION_REAL, &spread, 0.01, 1, .help = "how far apart the voices lie; less is harder"},
-    {"snr-min", OPTION_REAL, &scene.snr_db_min, -10, 60, .help = "smallest signal-to-noise ratio, dB"},
-    {"snr-max", OPTION_REAL, &scene.snr_db_max, -10, 60, .help = "largest signal-to-noise ratio, dB"},
-    {"reverb", OPTION_REAL, &scene.reverb_seconds_max, 0, 2, .help = "longest reverberation time, seconds"},
-    {"channel", OPTION_REAL, &scene.channel_db, 0, 20, .help = "largest peak or dip of a microphone, dB"},
-    {0}};
-
 typedef struct Utterance {
     uint64_t id; // 40 random bits
     int64_t voice;
@@ -274,11 +261,23 @@ static int publish_lists(const Program *program, const DemoCorpus *corpus, Error
 
 int main(int argc, char **argv)
 {
+    const Option options[] = {
+        option_required(
+            option_output("out", &out_folder, "DIR", "folder to fill; its train/ and test/ are replaced")),
+        option_integer("voices", &n_train_voices, 2, 10000, "voices to learn from"),
+        option_integer("test-voices", &n_test_voices, 2, 10000, "other voices, for the trials"),
+        option_integer("utterances", &n_utterances, 2, 1000, "sentences per voice"),
+        option_real("spread", &spread, 0.01, 1, "how far apart the voices lie; less is harder"),
+        option_real("snr-min", &scene.snr_db_min, -10, 60, "smallest signal-to-noise ratio, dB"),
+        option_real("snr-max", &scene.snr_db_max, -10, 60, "largest signal-to-noise ratio, dB"),
+        option_real("reverb", &scene.reverb_seconds_max, 0, 2, "longest reverberation time, seconds"),
+        option_real("channel", &scene.channel_db, 0, 20, "largest peak or dip of a microphone, dB"),
+        {0}};
     Program program = {
         .name = "demo-corpus",
         .summary = "Speaks a corpus of synthetic voices with espeak-ng, each utterance in its own room.",
         .usage = "[options] --out DIR"};
-    program_begin(&program, OPTIONS, argc, argv);
+    program_begin(&program, options, argc, argv);
     if (scene.snr_db_min > scene.snr_db_max)
         program_misuse(&program, "--snr-min is above --snr-max");
 

@@ -35,37 +35,18 @@ typedef struct Run {
 static void parse(Run *run, const char *command, bool takes_files)
 {
     static Values values;
-    static Option options[] = {{.name = "Data", .type = OPTION_HEADING},
-                               {.name = "audio",
-                                .type = OPTION_TEXT,
-                                .value = &values.audio,
-                                .argument = "DIR",
-                                .required = true,
-                                .help = "prepared audio"},
-                               {.name = "augment",
-                                .type = OPTION_FLAG,
-                                .value = &values.augment,
-                                .help = "add noise and reverberation"},
-                               {.name = "Training", .type = OPTION_HEADING},
-                               {.name = "epochs",
-                                .type = OPTION_INTEGER,
-                                .value = &values.epochs,
-                                .minimum = 1,
-                                .maximum = 1000,
-                                .help = "passes over the data"},
-                               {.name = "learning-rate",
-                                .type = OPTION_REAL,
-                                .value = &values.rate,
-                                .minimum = 0,
-                                .maximum = 10,
-                                .help = "step size at the peak of the schedule, before the cosine takes it "
-                                        "down to the final learning rate"},
-                               {.name = "model",
-                                .type = OPTION_CHOICE,
-                                .value = &values.model,
-                                .choices = "ecapa|wavlm",
-                                .help = "encoder"},
-                               {0}};
+    const Option rows[] = {option_heading("Data"),
+                           option_required(option_input("audio", &values.audio, "DIR", "prepared audio")),
+                           option_flag("augment", &values.augment, "add noise and reverberation"),
+                           option_heading("Training"),
+                           option_integer("epochs", &values.epochs, 1, 1000, "passes over the data"),
+                           option_real("learning-rate", &values.rate, 0, 10,
+                                       "step size at the peak of the schedule, before the cosine takes "
+                                       "it down to the final learning rate"),
+                           option_choice("model", &values.model, "ecapa|wavlm", "encoder"),
+                           {0}};
+    static Option options[sizeof rows / sizeof rows[0]]; // outlives this call, as the program does
+    memcpy(options, rows, sizeof rows);
     static char text[4096], *argv[MAX_ARGUMENTS + 2];
     values = (Values){.augment = true, .epochs = 20, .rate = 0.2, .model = "ecapa"};
     snprintf(text, sizeof text, "voxloop-pretrain %s", command);
