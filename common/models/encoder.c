@@ -45,6 +45,12 @@ void encoder_destroy(Encoder *encoder)
         encoder->kind->destroy(encoder);
 }
 
+Tensor *encoder_input(const Encoder *encoder, Tape *tape, const float *rows, int64_t count, InputShape shape)
+{
+    int64_t dims[3] = {count, shape.length, shape.width};
+    return tape_input(tape, encoder->input == ENCODER_FBANK ? 3 : 2, dims, rows);
+}
+
 Tensor *encoder_forward(Encoder *encoder, Tape *tape, Tensor *input, const ForwardMode *mode)
 {
     return encoder->kind->forward(encoder, tape, input, mode);

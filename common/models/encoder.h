@@ -6,15 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <cjson/cJSON.h>
+#include "audio/front_end.h"
 #include "base/error.h"
 #include "base/rng.h"
 #include "nn/parameters.h"
 #include "tensor/tape.h"
-
-typedef enum EncoderInput {
-    ENCODER_FBANK,   // [B, frames, 80], mean-normalised log-mel
-    ENCODER_WAVEFORM // [B, samples], in [-1, 1)
-} EncoderInput;
 
 typedef struct Encoder Encoder;
 
@@ -55,6 +51,8 @@ struct Encoder { // the first member of every encoder
 // Declares the parameters under their reference names; the caller allocates afterwards.
 Encoder *encoder_create(const cJSON *architecture, Parameters *parameters, Error *error);
 void encoder_destroy(Encoder *encoder);
+// rows [count, input_floats(shape)] as the front end makes them, as encoder_forward() takes them.
+Tensor *encoder_input(const Encoder *encoder, Tape *tape, const float *rows, int64_t count, InputShape shape);
 Tensor *encoder_forward(Encoder *encoder, Tape *tape, Tensor *input, const ForwardMode *mode);
 // The table, in order; NULL behind the last.
 const EncoderKind *encoder_kind(int index);

@@ -6,6 +6,7 @@
 
 #include "audio/degrade.h"
 #include "audio/fbank.h"
+#include "audio/front_end.h"
 #include "audio/mix.h"
 #include "audio/spec_augment.h"
 #include "audio/speed.h"
@@ -25,8 +26,8 @@ typedef struct Loader {
 
 struct Batches {
     BatchOptions options;
-    Fbank *fbank; // NULL for waveforms
-    Slot *slots;  // [n_slots]; step s lies in slot (s - first_step) % n_slots
+    FrontEnd *front_end;
+    Slot *slots; // [n_slots]; step s lies in slot (s - first_step) % n_slots
     int n_slots;
     Loader *loaders; // [options.n_loaders]; loader k makes the steps first_step + k + i n_loaders
     pthread_mutex_t lock, sampler_lock;
@@ -40,6 +41,11 @@ struct Batches {
 int64_t crop_samples(const CropGroup *group)
 {
     return fbank_samples(group->n_frames);
+}
+
+InputShape crop_shape(EncoderInput input, const CropGroup *group)
+{
+    return front_end_shape(input, crop_samples(group));
 }
 
 int64_t batch_recording(const Corpus *corpus, int64_t utt)
@@ -107,30 +113,27 @@ static int make_crop(const Batches *b, int64_t step, int64_t item, int64_t utt, 
                      float *samples, float *input, Error *error)
 {
     const BatchOptions *options = &b->options;
-    int64_t n_frames = group->n_frames, n = fbank_samples(n_frames);
-    float *target = b->fbank ? samples : input;
+    int64_t n = crop_samples(group);
     Rng place = rng_stream(options->seed, "crop", (uint64_t)step, (uint64_t)item);
-    if (read_crop_at_speed(options->corpus, utt, &place, target, n, error) < 0)
+    if (read_crop_at_speed(options->corpus, utt, &place, samples, n, error) < 0)
         return -1;
     Rng noise = rng_stream(options->seed, "augment", (uint64_t)step, (uint64_t)item);
     if (options->augmenter && !group->clean &&
-        augmenter_apply(options->augmenter, &noise, target, n, error) < 0)
+        augmenter_apply(options->augmenter, &noise, samples, n, error) < 0)
         return error_prefix(error, "augmenting %s",
                             corpus_utt(options->corpus, batch_recording(options->corpus, utt)));
     Rng voice = rng_stream(options->seed, "mix", (uint64_t)step, (uint64_t)item);
-    if (!group->clean && rng_uniform(&voice) < options->mix && mix_in(options, &voice, target, n, error) < 0)
+    if (!group->clean && rng_uniform(&voice) < options->mix && mix_in(options, &voice, samples, n, error) < 0)
         return -1;
     Rng line = rng_stream(options->seed, "degrade", (uint64_t)step, (uint64_t)item);
     if (!group->clean && rng_uniform(&line) < options->degrade)
-        degrade(&line, target, n);
-    if (!b->fbank)
-        return 0;
+        degrade(&line, samples, n);
     Rng dither = rng_stream(options->seed, "dither", (uint64_t)step, (uint64_t)item);
-    fbank_compute(b->fbank, samples, n, &dither, input);
-    fbank_subtract_mean(input, n_frames, BATCH_FEATURES);
+    front_end_compute(b->front_end, samples, n, &dither, input);
     Rng mask = rng_stream(options->seed, "spec augment", (uint64_t)step, (uint64_t)item);
+    InputShape shape = crop_shape(options->input, group);
     if (!group->clean && rng_uniform(&mask) < options->spec_augment)
-        spec_augment(&mask, input, n_frames, BATCH_FEATURES);
+        spec_augment(&mask, input, shape.length, shape.width);
     return 0;
 }
 
@@ -143,11 +146,6 @@ static void pick_positives(const BatchOptions *options, Batch *batch)
     }
 }
 
-static int64_t row_floats(const Batches *b, const CropGroup *group)
-{
-    return b->fbank ? group->n_frames * BATCH_FEATURES : crop_samples(group);
-}
-
 static int fill_batch(const Batches *b, Batch *batch, float *samples, Error *error)
 {
     const BatchOptions *options = &b->options;
@@ -155,7 +153,8 @@ static int fill_batch(const Batches *b, Batch *batch, float *samples, Error *err
     for (int g = 0; g < options->n_groups; g++) {
         const int64_t *utts = g == 0 ? batch->positives : batch->utts;
         const CropGroup *group = &options->groups[g];
-        int64_t rows = group->n_views * options->batch_size, width = row_floats(b, group);
+        int64_t rows = group->n_views * options->batch_size,
+                width = input_floats(crop_shape(options->input, group));
         for (int64_t row = 0; row < rows; row++, item++)
             if (make_crop(b, batch->step, group->clean ? row : item, utts[row % options->batch_size], group,
                           samples, batch->inputs[g] + row * width, error) < 0)
@@ -222,12 +221,7 @@ Batches *batches_create(const BatchOptions *options)
     b->options = *options;
     b->wanted = options->first_step;
     b->n_slots = options->n_loaders + 2; // one in use, one finished, one being made by each loader
-    if (options->input == ENCODER_FBANK) {
-        FbankOptions fbank = fbank_defaults();
-        fbank.n_mels = BATCH_FEATURES;
-        fbank.dither = 1;
-        b->fbank = fbank_create(&fbank);
-    }
+    b->front_end = front_end_create(options->input);
     b->slots = mem_zero((size_t)b->n_slots, sizeof *b->slots);
     for (int s = 0; s < b->n_slots; s++) {
         Slot *slot = &b->slots[s];
@@ -235,8 +229,9 @@ Batches *batches_create(const BatchOptions *options)
         slot->batch.utts = mem_alloc((size_t)options->batch_size, sizeof(int64_t));
         slot->batch.positives = mem_alloc((size_t)options->batch_size, sizeof(int64_t));
         for (int g = 0; g < options->n_groups; g++)
-            slot->batch.inputs[g] = mem_alloc((size_t)(options->groups[g].n_views * options->batch_size),
-                                              (size_t)row_floats(b, &options->groups[g]) * sizeof(float));
+            slot->batch.inputs[g] = mem_alloc(
+                (size_t)(options->groups[g].n_views * options->batch_size),
+                (size_t)input_floats(crop_shape(options->input, &options->groups[g])) * sizeof(float));
     }
     pthread_mutex_init(&b->lock, NULL);
     pthread_mutex_init(&b->sampler_lock, NULL);
@@ -268,7 +263,7 @@ void batches_destroy(Batches *b)
     pthread_cond_destroy(&b->changed);
     pthread_mutex_destroy(&b->sampler_lock);
     pthread_mutex_destroy(&b->lock);
-    fbank_destroy(b->fbank);
+    front_end_destroy(b->front_end);
     mem_free(b->slots);
     mem_free(b->loaders);
     mem_free(b);

@@ -19,7 +19,7 @@
 #include "train/positives.h"
 #include "train/sampler.h"
 
-enum { BATCH_MAX_GROUPS = 2, BATCH_FEATURES = 80, BATCH_SPEEDS = 3 };
+enum { BATCH_MAX_GROUPS = 2, BATCH_SPEEDS = 3 };
 
 typedef struct CropGroup { // crops of one length; n_views of each utterance
     int64_t n_views, n_frames;
@@ -47,8 +47,7 @@ typedef struct Batch {
     int64_t step;
     int64_t *utts;      // [batch_size] the sampler's numbers
     int64_t *positives; // [batch_size] those of the first group's crops
-    // Group g, view-major: [n_views * batch_size, n_frames, BATCH_FEATURES], or waveforms
-    // [n_views * batch_size, samples of n_frames].
+    // Group g, view-major: [n_views * batch_size] rows of crop_shape(), as the front end makes them.
     float *inputs[BATCH_MAX_GROUPS];
 } Batch;
 
@@ -59,8 +58,8 @@ void batches_destroy(Batches *batches); // stops the loaders; NULL is fine
 // 1 and the next step's batch; 0 behind the last; -1 when a recording could not be read.
 int batches_next(Batches *batches, const Batch **batch, Error *error);
 double batches_waited_seconds(const Batches *batches); // in batches_next(), so far
-// Samples of one crop of the group; for waveform encoders the length of an input row.
-int64_t crop_samples(const CropGroup *group);
+int64_t crop_samples(const CropGroup *group);          // of one crop
+InputShape crop_shape(EncoderInput input, const CropGroup *group);
 
 int64_t batch_recording(const Corpus *corpus, int64_t utt); // index into the corpus of the sampler's number
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "audio/fbank.h"
+#include "audio/front_end.h"
 #include "base/files.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -22,7 +23,7 @@ typedef struct Extraction {
     ExtractionOptions options;
     Corpus *corpus;
     LoadedEncoder model;
-    Fbank *fbank; // NULL: the encoder takes waveforms
+    FrontEnd *front_end;
     Tape *tape;
     Embeddings embeddings;
     Piece *pieces;  // [n_pieces], each_row in a row for an embedding
@@ -50,9 +51,8 @@ static int64_t used_samples(const Extraction *x, int64_t piece)
 // The samples that the encoder gets: those used, repeated where they are fewer than it needs.
 static int64_t input_samples(const Extraction *x, int64_t piece)
 {
-    int64_t n = used_samples(x, piece), least = x->model.encoder->min_input;
-    if (x->fbank)
-        least = fbank_samples(least);
+    int64_t n = used_samples(x, piece),
+            least = front_end_samples(x->model.encoder->input, x->model.encoder->min_input);
     if (x->options.crops > 0 && least < crop_length(&x->options))
         least = crop_length(&x->options);
     return n < least ? least : n;
@@ -98,23 +98,19 @@ static void take(const Extraction *x, int64_t piece, float *embedding)
 // Embeddings of `count` pieces of one length.
 static int embed(Extraction *x, const int64_t *pieces, int64_t count, Error *error)
 {
-    int64_t n = input_samples(x, pieces[0]), n_frames = fbank_frames(n), dim = x->embeddings.dim;
-    int64_t row = x->fbank ? n_frames * fbank_dim(x->fbank) : n;
+    int64_t n = input_samples(x, pieces[0]), dim = x->embeddings.dim;
+    InputShape shape = front_end_shape(x->model.encoder->input, n);
     float *samples = mem_alloc((size_t)n, sizeof(float));
-    float *input = mem_try_alloc((size_t)(count * row), sizeof(float), "a batch of utterances", error);
+    float *input =
+        mem_try_alloc((size_t)(count * input_floats(shape)), sizeof(float), "a batch of utterances", error);
     int status = input ? 0 : -1;
     for (int64_t b = 0; status == 0 && b < count; b++) {
-        float *target = input + b * row;
-        status = read_samples(x, pieces[b], x->fbank ? samples : target, error);
-        if (status == 0 && x->fbank) {
-            fbank_compute(x->fbank, samples, n, NULL, target);
-            fbank_subtract_mean(target, n_frames, fbank_dim(x->fbank));
-        }
+        if ((status = read_samples(x, pieces[b], samples, error)) == 0)
+            front_end_compute(x->front_end, samples, n, NULL, input + b * input_floats(shape));
     }
     if (status == 0) {
         tape_begin(x->tape, TAPE_NO_GRAD);
-        int64_t dims[3] = {count, x->fbank ? n_frames : n, x->fbank ? fbank_dim(x->fbank) : 0};
-        Tensor *in = tape_input(x->tape, x->fbank ? 3 : 2, dims, input);
+        Tensor *in = encoder_input(x->model.encoder, x->tape, input, count, shape);
         Tensor *out = encoder_forward(x->model.encoder, x->tape, in, &(ForwardMode){.training = false});
         for (int64_t b = 0; b < count; b++)
             take(x, pieces[b], out->data + b * dim);
@@ -265,11 +261,7 @@ static int open_inputs(Extraction *x, Error *error)
     if (encoder_load(o->model, &x->model, error) < 0 || !(x->corpus = corpus_open(o->audio, error)))
         return -1;
     x->tape = tape_create();
-    if (x->model.encoder->input == ENCODER_FBANK) {
-        FbankOptions options = fbank_defaults();
-        options.dither = 0;
-        x->fbank = fbank_create(&options);
-    }
+    x->front_end = front_end_create(x->model.encoder->input);
     return choose_pieces(x, error);
 }
 
@@ -296,7 +288,7 @@ static void log_unusual(const Extraction *x)
 static void release(Extraction *x)
 {
     embeddings_release(&x->embeddings);
-    fbank_destroy(x->fbank);
+    front_end_destroy(x->front_end);
     tape_destroy(x->tape);
     if (x->model.encoder)
         loaded_encoder_release(&x->model);

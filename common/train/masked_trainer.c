@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "audio/fbank.h"
+#include "audio/front_end.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "cluster/kmeans.h"
@@ -20,6 +20,7 @@ enum {
     FBANK_PER_FRAME = 2
 }; // 10 ms frames in the encoder's 20 ms
 static const double TEMPERATURE = 0.1;
+static const EncoderInput LOG_MEL = ENCODER_FBANK; // what is clustered where there is no target model
 
 struct MaskedTrainer {
     MaskedOptions options;
@@ -30,10 +31,10 @@ struct MaskedTrainer {
     Parameter *labels;
     Tape *tape, *target_tape;
     Optimizer optimizer;
-    Fbank *fbank;     // of the targets, for encoders of waveforms
-    int64_t n_frames; // T
-    int64_t dim;      // D
-    float *centroids; // [K, D]
+    FrontEnd *log_mel; // of the targets; NULL: what the encoder takes is that
+    int64_t n_frames;  // T
+    int64_t dim;       // D
+    float *centroids;  // [K, D]
     int64_t has_centroids;
     bool *mask;               // [B, T]
     int64_t *rows, *clusters; // [B * T] the masked frames, and theirs
@@ -53,7 +54,7 @@ static int check_encoder(const Encoder *encoder, const char *whose, Error *error
 static int load_target(MaskedTrainer *t, Error *error)
 {
     const MaskedOptions *options = &t->options;
-    t->dim = BATCH_FEATURES;
+    t->dim = front_end_shape(LOG_MEL, 0).width;
     if (!options->target_path)
         return 0;
     if (encoder_load(options->target_path, &t->target, error) < 0 ||
@@ -90,20 +91,16 @@ static int declare(MaskedTrainer *t, Error *error)
 static void allocate(MaskedTrainer *t)
 {
     const MaskedOptions *options = &t->options;
-    bool is_fbank = t->encoder->input == ENCODER_FBANK;
     t->n_frames = wavlm_frames(&wavlm_encoder_architecture(t->encoder)->wavlm,
-                               is_fbank ? options->crops.n_frames : crop_samples(&options->crops));
+                               crop_shape(t->encoder->input, &options->crops).length);
     size_t n = (size_t)(options->batch_size * t->n_frames);
     t->mask = mem_alloc(n, sizeof(bool));
     t->rows = mem_alloc(n, sizeof(int64_t));
     t->clusters = mem_alloc(n, sizeof(int64_t));
     t->features = mem_alloc(n, (size_t)t->dim * sizeof(float));
     t->centroids = mem_zero((size_t)options->n_clusters, (size_t)t->dim * sizeof(float));
-    if (!is_fbank) {
-        FbankOptions fbank = fbank_defaults();
-        fbank.dither = 0;
-        t->fbank = fbank_create(&fbank);
-    }
+    if (t->encoder->input != LOG_MEL)
+        t->log_mel = front_end_create(LOG_MEL);
 }
 
 MaskedTrainer *masked_trainer_create(const MaskedOptions *options, Error *error)
@@ -133,7 +130,7 @@ void masked_trainer_destroy(MaskedTrainer *t)
         loaded_encoder_release(&t->target);
     tape_destroy(t->tape);
     tape_destroy(t->target_tape);
-    fbank_destroy(t->fbank);
+    front_end_destroy(t->log_mel);
     mem_free(t->mask);
     mem_free(t->rows);
     mem_free(t->clusters);
@@ -156,29 +153,28 @@ static Tensor *input_of(const MaskedTrainer *t, Tape *tape, const float *values)
 }
 
 // The mean of the 10 ms frames in each of the encoder's.
-static void take_log_mel(const MaskedTrainer *t, const float *mel, int64_t n_mel, float *features)
+static void take_log_mel(const MaskedTrainer *t, const float *mel, InputShape shape, float *features)
 {
+    int64_t n_mel = shape.length;
     for (int64_t i = 0; i < t->n_frames; i++) {
         int64_t first = i * FBANK_PER_FRAME, second = first + 1 < n_mel ? first + 1 : n_mel - 1;
         first = first < n_mel ? first : n_mel - 1;
-        for (int64_t d = 0; d < BATCH_FEATURES; d++)
-            features[i * BATCH_FEATURES + d] =
-                (mel[first * BATCH_FEATURES + d] + mel[second * BATCH_FEATURES + d]) / 2;
+        for (int64_t d = 0; d < shape.width; d++)
+            features[i * shape.width + d] =
+                (mel[first * shape.width + d] + mel[second * shape.width + d]) / 2;
     }
 }
 
 static void log_mel_features(MaskedTrainer *t, const float *crops)
 {
-    int64_t n_mel = t->options.crops.n_frames, n_samples = crop_samples(&t->options.crops);
-    float *mel = t->fbank ? mem_alloc((size_t)(n_mel * BATCH_FEATURES), sizeof(float)) : NULL;
+    InputShape shape = crop_shape(LOG_MEL, &t->options.crops);
+    int64_t n_samples = crop_samples(&t->options.crops);
+    float *mel = t->log_mel ? mem_alloc((size_t)input_floats(shape), sizeof(float)) : NULL;
     for (int64_t b = 0; b < t->options.batch_size; b++) {
-        const float *of_crop = crops + b * n_mel * BATCH_FEATURES;
-        if (t->fbank) {
-            fbank_compute(t->fbank, crops + b * n_samples, n_samples, NULL, mel);
-            fbank_subtract_mean(mel, n_mel, BATCH_FEATURES);
-            of_crop = mel;
-        }
-        take_log_mel(t, of_crop, n_mel, t->features + b * t->n_frames * BATCH_FEATURES);
+        if (t->log_mel)
+            front_end_compute(t->log_mel, crops + b * n_samples, n_samples, NULL, mel);
+        take_log_mel(t, mel ? mel : crops + b * input_floats(shape), shape,
+                     t->features + b * t->n_frames * shape.width);
     }
     mem_free(mel);
 }

@@ -12,10 +12,8 @@ static int64_t first_row(const Parts *parts, const Crops *crops, int64_t part)
 
 Tensor *crops_input(const Encoder *encoder, Tape *tape, const Crops *crops, int64_t first, int64_t count)
 {
-    bool is_fbank = encoder->input == ENCODER_FBANK;
-    int64_t row = is_fbank ? crops->group->n_frames * BATCH_FEATURES : crop_samples(crops->group);
-    int64_t dims[3] = {count, is_fbank ? crops->group->n_frames : row, BATCH_FEATURES};
-    return tape_input(tape, is_fbank ? 3 : 2, dims, crops->values + first * row);
+    InputShape shape = crop_shape(encoder->input, crops->group);
+    return encoder_input(encoder, tape, crops->values + first * input_floats(shape), count, shape);
 }
 
 static Tensor *forward(const Parts *parts, Tape *tape, const Crops *crops, int64_t part)

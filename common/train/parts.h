@@ -15,7 +15,7 @@ typedef struct Parts {
 } Parts;
 
 typedef struct Crops {
-    const float *values; // [rows, n_frames, BATCH_FEATURES], or waveforms [rows, samples of n_frames]
+    const float *values; // [rows] of crop_shape()
     int64_t rows;
     const CropGroup *group; // how long they are
     bool training;

@@ -19,8 +19,7 @@ int64_t plan_batch(int i, int64_t parts)
 
 static float *noise_crops(const BatchOptions *options, const CropGroup *group)
 {
-    int64_t row = options->input == ENCODER_FBANK ? group->n_frames * BATCH_FEATURES : crop_samples(group);
-    int64_t n = group->n_views * options->batch_size * row;
+    int64_t n = group->n_views * options->batch_size * input_floats(crop_shape(options->input, group));
     float *crops = mem_alloc((size_t)n, sizeof(float));
     Rng rng = rng_stream(options->seed, "plan", 0, 0);
     for (int64_t i = 0; i < n; i++)

@@ -175,12 +175,11 @@ TrainLoop train_loop_from(const TrainSettings *s, const Program *program, const 
 
 int train_check_crop(const TrainSettings *settings, const Encoder *encoder, int64_t n_frames, Error *error)
 {
-    bool is_fbank = encoder->input == ENCODER_FBANK;
-    if (settings->spec_augment > 0 && !is_fbank)
+    if (settings->spec_augment > 0 && !front_end_has_bands(encoder->input))
         return error_set(error,
                          "--spec-augment masks filter banks, and this encoder takes waveforms; leave it out");
-    if ((is_fbank ? n_frames : fbank_samples(n_frames)) >= encoder->min_input)
+    if (crop_shape(encoder->input, &(CropGroup){.n_frames = n_frames}).length >= encoder->min_input)
         return 0;
     return error_set(error, "crops of %lld frames are too short for the encoder, which needs %lld %s",
-                     (long long)n_frames, (long long)encoder->min_input, is_fbank ? "frames" : "samples");
+                     (long long)n_frames, (long long)encoder->min_input, front_end_unit(encoder->input));
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "audio/fbank.h"
+#include "audio/front_end.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "damage.h"
@@ -51,20 +51,13 @@ static Tensor *input_of(const Golden *golden, const PeerEncoder *loaded, Tape *t
     float *samples = mem_alloc((size_t)n, sizeof(float));
     for (int64_t i = 0; i < n; i++)
         samples[i] = (float)((const int16_t *)pcm->data)[i] / N_SAMPLES_PER_UNIT;
-    Tensor *input;
-    if (loaded->encoder->input == ENCODER_WAVEFORM) {
-        input = tape_input(tape, 2, (int64_t[]){1, n}, samples);
-    } else {
-        FbankOptions options = fbank_defaults();
-        Fbank *fbank = fbank_create(&options);
-        int64_t n_frames = fbank_frames(n), dim = fbank_dim(fbank);
-        float *features = mem_alloc((size_t)(n_frames * dim), sizeof(float));
-        fbank_compute(fbank, samples, n, NULL, features);
-        fbank_subtract_mean(features, n_frames, dim);
-        input = tape_input(tape, 3, (int64_t[]){1, n_frames, dim}, features);
-        mem_free(features);
-        fbank_destroy(fbank);
-    }
+    InputShape shape = front_end_shape(loaded->encoder->input, n);
+    FrontEnd *front_end = front_end_create(loaded->encoder->input);
+    float *row = mem_alloc((size_t)input_floats(shape), sizeof(float));
+    front_end_compute(front_end, samples, n, NULL, row);
+    Tensor *input = encoder_input(loaded->encoder, tape, row, 1, shape);
+    mem_free(row);
+    front_end_destroy(front_end);
     mem_free(samples);
     return input;
 }

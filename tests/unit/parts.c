@@ -14,7 +14,7 @@
 #include "train/architecture.h"
 #include "train/parts.h"
 
-enum { ROWS = 7, FRAMES = 24, SEED = 3 };
+enum { FEATURES = 80, ROWS = 7, FRAMES = 24, SEED = 3 };
 static const char WAVLM[] =
     "frontend=fbank,encoder_layers=2,encoder_embed_dim=16,encoder_ffn_embed_dim=24,"
     "encoder_attention_heads=2,conv_pos=5,conv_pos_groups=2,head_nb=2,compression_dim=4,"
@@ -43,7 +43,7 @@ static Model create(const char *encoder, const char *settings)
         parameters_allocate(&m.parameters, SEED, true, &error) < 0)
         fail_msg("%s", error.text);
     Rng rng = rng_stream(SEED, "crops", 0, 0);
-    int64_t n = ROWS * FRAMES * BATCH_FEATURES;
+    int64_t n = ROWS * FRAMES * FEATURES;
     m.values = mem_alloc((size_t)n, sizeof(float));
     for (int64_t i = 0; i < n; i++)
         m.values[i] = (float)rng_normal(&rng);
@@ -76,7 +76,7 @@ static void backward(Model *m, int64_t n_parts, const Crops *crops)
 
 static Crops crops_of(const Model *m, int64_t first, int64_t rows)
 {
-    return (Crops){.values = m->values + first * FRAMES * BATCH_FEATURES,
+    return (Crops){.values = m->values + first * FRAMES * FEATURES,
                    .rows = rows,
                    .group = &m->group,
                    .training = true,

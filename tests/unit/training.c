@@ -20,7 +20,7 @@
 #include "train/dino_trainer.h"
 #include "train/settings.h"
 
-enum { SPEAKERS = 4, EACH = 3, N_UTTS = SPEAKERS * EACH, BATCH = 4, STEPS = 6, SEED = 11 };
+enum { SPEAKERS = 4, EACH = 3, N_UTTS = SPEAKERS * EACH, BATCH = 4, STEPS = 6, SEED = 11, FEATURES = 80 };
 static const char *const SMALL = "channels=16,embed_dim=8,pre_pool_channels=16,astp_bottleneck_dim=4,"
                                  "se_bottleneck_dim=4,emb_bn=true";
 
@@ -72,7 +72,7 @@ static float *copy_of_step(int n_loaders, double masked, int64_t wanted_step, in
     const Batch *batch;
     Error error = {0};
     float *copy = NULL;
-    *n = 2 * BATCH * 40 * BATCH_FEATURES;
+    *n = 2 * BATCH * 40 * FEATURES;
     int64_t step = first_step;
     while (batches_next(batches, &batch, &error) > 0) {
         assert_int_equal(batch->step, step++);
@@ -95,19 +95,19 @@ static void test_batches_depend_on_step_alone(void **state)
           *late = copy_of_step(2, 0, 4, 3, &n), *masked = copy_of_step(1, 1, 4, 0, &n);
     assert_memory_equal(one, three, n * sizeof(float));
     assert_memory_equal(one, late, n * sizeof(float));
-    for (int64_t d = 0; d < BATCH_FEATURES; d++) { // mean-normalised over the 40 frames of a crop
+    for (int64_t d = 0; d < FEATURES; d++) { // mean-normalised over the 40 frames of a crop
         double sum = 0;
         for (int64_t t = 0; t < 40; t++)
-            sum += one[t * BATCH_FEATURES + d];
+            sum += one[t * FEATURES + d];
         assert_true(fabs(sum / 40) < 1e-4);
     }
-    for (size_t i = 0, width = 40 * BATCH_FEATURES; i < n; i += width) { // masking changes nothing else
+    for (size_t i = 0, width = 40 * FEATURES; i < n; i += width) { // masking changes nothing else
         size_t zeros = 0;
         for (size_t k = i; k < i + width; k++) {
             assert_true(masked[k] == one[k] || masked[k] == 0);
             zeros += masked[k] == 0;
         }
-        assert_in_range(zeros, 40 + BATCH_FEATURES - 1, width / 2);
+        assert_in_range(zeros, 40 + FEATURES - 1, width / 2);
     }
     mem_free(one);
     mem_free(three);
@@ -138,7 +138,7 @@ static float *crops_and_clean(double degraded, double masked, size_t n)
 static void test_degraded_crops(void **state)
 {
     (void)state;
-    const size_t row = 40 * BATCH_FEATURES, n = 2 * BATCH * row;
+    const size_t row = 40 * FEATURES, n = 2 * BATCH * row;
     float *plain = crops_and_clean(0, 0, n), *changed = crops_and_clean(1, 0, n),
           *again = crops_and_clean(1, 0, n), *both = crops_and_clean(1, 1, n);
     assert_memory_equal(plain, plain + n, n * sizeof(float));
