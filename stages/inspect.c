@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/text.h"
 #include "cache/corpus.h"
 #include "cache/lists.h"
 #include "cache/npy.h"
@@ -22,7 +23,7 @@ static int64_t n_shown = 10; // members, tensors or utterances per file
 static void print_rest(int64_t n)
 {
     if (n > n_shown)
-        printf("  ... and %" PRId64 " more (--limit N shows more)\n", n - n_shown);
+        text_print_line(stdout, "  ... and %" PRId64 " more (--limit N shows more)", n - n_shown);
 }
 
 // Reads every member, since only that verifies the checksums of all frames.
@@ -51,9 +52,10 @@ static int inspect_shard(const char *path, Error *error)
     for (int64_t i = 0; i < n; i++)
         total += shard_reader_size(reader, i);
     char text[32];
-    printf("%s: shard, %" PRId64 " members, %s unpacked\n", path, n, log_bytes(text, (double)total));
+    text_print_line(stdout, "%s: shard, %" PRId64 " members, %s unpacked", path, n,
+                    log_bytes(text, (double)total));
     for (int64_t i = 0; i < n && i < n_shown; i++)
-        printf("  %12zu  %s\n", shard_reader_size(reader, i), shard_reader_name(reader, i));
+        text_print_line(stdout, "  %12zu  %s", shard_reader_size(reader, i), shard_reader_name(reader, i));
     print_rest(n);
     shard_reader_close(reader);
     return 0;
@@ -65,7 +67,7 @@ static int inspect_npy(const char *path, Error *error)
     int64_t rows, cols;
     if (npy_load(path, &matrix, &rows, &cols, error) != 0)
         return -1;
-    printf("%s: npy matrix [%" PRId64 ", %" PRId64 "]\n", path, rows, cols);
+    text_print_line(stdout, "%s: npy matrix [%" PRId64 ", %" PRId64 "]", path, rows, cols);
     mem_free(matrix);
     return 0;
 }
@@ -77,7 +79,7 @@ static void print_tensor(const SafeTensor *tensor)
     printf("  %s [", TYPES[tensor->type]);
     for (int i = 0; i < tensor->n_dims; i++)
         printf(i ? ", %" PRId64 : "%" PRId64, tensor->dim[i]);
-    printf("] %s\n", tensor->name);
+    text_print_line(stdout, "] %s", tensor->name);
 }
 
 static int inspect_safetensors(const char *path, Error *error)
@@ -88,10 +90,10 @@ static int inspect_safetensors(const char *path, Error *error)
     int64_t n = safe_count(reader), n_values = 0;
     for (int64_t i = 0; i < n; i++)
         n_values += safe_at(reader, i)->n_elements;
-    printf("%s: safetensors, %" PRId64 " tensors, %" PRId64 " values\n", path, n, n_values);
+    text_print_line(stdout, "%s: safetensors, %" PRId64 " tensors, %" PRId64 " values", path, n, n_values);
     const char *value;
     for (int64_t i = 0; safe_metadata_at(reader, i, &value); i++)
-        printf("  %s: %s\n", safe_metadata_at(reader, i, &value), value);
+        text_print_line(stdout, "  %s: %s", safe_metadata_at(reader, i, &value), value);
     for (int64_t i = 0; i < n && i < n_shown; i++)
         print_tensor(safe_at(reader, i));
     print_rest(n);
@@ -111,11 +113,12 @@ static int inspect_corpus(const char *folder, Error *error)
         shortest = samples < shortest ? samples : shortest;
         longest = samples > longest ? samples : longest;
     }
-    printf("%s: prepared audio, %" PRId64 " utterances, %.2f hours, %.1f to %.1f s each\n", folder, n,
-           (double)total / CORPUS_RATE_HZ / 3600, (double)shortest / CORPUS_RATE_HZ,
-           (double)longest / CORPUS_RATE_HZ);
+    text_print_line(stdout, "%s: prepared audio, %" PRId64 " utterances, %.2f hours, %.1f to %.1f s each",
+                    folder, n, (double)total / CORPUS_RATE_HZ / 3600, (double)shortest / CORPUS_RATE_HZ,
+                    (double)longest / CORPUS_RATE_HZ);
     for (int64_t i = 0; i < n && i < n_shown; i++)
-        printf("  %8.2f s  %s\n", (double)corpus_samples(corpus, i) / CORPUS_RATE_HZ, corpus_utt(corpus, i));
+        text_print_line(stdout, "  %8.2f s  %s", (double)corpus_samples(corpus, i) / CORPUS_RATE_HZ,
+                        corpus_utt(corpus, i));
     print_rest(n);
     corpus_close(corpus);
     return 0;
@@ -134,12 +137,23 @@ static int inspect_labels(const char *path, Error *error)
         largest = sizes[k] > largest ? sizes[k] : largest;
         n_single += sizes[k] == 1;
     }
-    printf("%s: labels (%s), %" PRId64 " utterances, %" PRId64 " labels, largest %" PRId64 ", %" PRId64
-           " singletons\n",
-           path, form, list.n, list.n_labels, largest, n_single);
+    text_print_line(stdout,
+                    "%s: labels (%s), %" PRId64 " utterances, %" PRId64 " labels, largest %" PRId64
+                    ", %" PRId64 " singletons",
+                    path, form, list.n, list.n_labels, largest, n_single);
     mem_free(sizes);
     labels_release(&list);
     return 0;
+}
+
+// cJSON lays its text out with tabs, which stay.
+static void print_json_line(char *line)
+{
+    for (char *part; (part = strsep(&line, "\t"));) {
+        char *visible = text_visible(part);
+        printf("%s%s", visible, line ? "\t" : "\n");
+        mem_free(visible);
+    }
 }
 
 static int inspect_json(const char *path, Error *error)
@@ -151,8 +165,10 @@ static int inspect_json(const char *path, Error *error)
     cJSON *value = cJSON_ParseWithLength(data, n_bytes);
     int status = value ? 0 : error_set(error, "%s begins like JSON but is damaged", path);
     if (value) {
-        char *text = cJSON_Print(value);
-        printf("%s: JSON\n%s\n", path, text);
+        char *text = cJSON_Print(value), *rest = text, *line;
+        text_print_line(stdout, "%s: JSON", path);
+        while ((line = text_next_line(&rest)))
+            print_json_line(line);
         cJSON_free(text);
     }
     cJSON_Delete(value);

@@ -3,7 +3,42 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+// Head, separator and tail. What is too long for the object keeps its beginning, where the file's name is,
+// and its end, where the reason and the remedy are.
+static void store(Error *error, const char *head, const char *separator, const char *tail)
+{
+    static const char GAP[] = " [...] ";
+    char *whole = NULL;
+    int written = asprintf(&whole, "%s%s%s", head, separator, tail);
+    if (written < 0) // no memory: the head must do
+        return (void)snprintf(error->text, sizeof error->text, "%s", head);
+    size_t length = (size_t)written, room = sizeof error->text - 1;
+    if (length <= room) {
+        memcpy(error->text, whole, length + 1);
+    } else {
+        size_t half = (room - strlen(GAP)) / 2;
+        while (half > 1 && ((unsigned char)whole[half] & 0xC0) == 0x80) // not inside a letter
+            half--;
+        const char *end = whole + length - half;
+        while ((*end & 0xC0) == 0x80)
+            end++;
+        snprintf(error->text, sizeof error->text, "%.*s%s%s", (int)half, whole, GAP, end);
+    }
+    free(whole);
+}
+
+static void set_sentence(Error *error, const char *format, va_list arguments, const char *separator,
+                         const char *tail)
+{
+    char *head = NULL;
+    if (vasprintf(&head, format, arguments) < 0)
+        head = NULL;
+    store(error, head ? head : "out of memory", separator, tail);
+    free(head);
+}
 
 int error_set(Error *error, const char *format, ...)
 {
@@ -11,7 +46,7 @@ int error_set(Error *error, const char *format, ...)
         return -1;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(error->text, sizeof error->text, format, arguments);
+    set_sentence(error, format, arguments, "", "");
     va_end(arguments);
     return -1;
 }
@@ -23,10 +58,8 @@ int error_set_errno(Error *error, const char *format, ...)
         return -1;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(error->text, sizeof error->text, format, arguments);
+    set_sentence(error, format, arguments, ": ", reason);
     va_end(arguments);
-    size_t length = strlen(error->text);
-    snprintf(error->text + length, sizeof error->text - length, ": %s", reason);
     return -1;
 }
 
@@ -38,10 +71,8 @@ int error_prefix(Error *error, const char *format, ...)
     memcpy(old, error->text, sizeof old);
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(error->text, sizeof error->text, format, arguments);
+    set_sentence(error, format, arguments, ": ", old);
     va_end(arguments);
-    size_t length = strlen(error->text);
-    snprintf(error->text + length, sizeof error->text - length, ": %s", old);
     return -1;
 }
 

@@ -10,8 +10,8 @@ typedef struct Error {
     char text[1024]; // empty: no error
 } Error;
 
-// Writes the sentence (printf style, no newline, cut at the object's size). Always returns -1, so that
-// `return error_set(error, ...)` reads well. error may be NULL.
+// Writes the sentence (printf style, no newline; one that is too long loses its middle). Always returns -1,
+// so that `return error_set(error, ...)` reads well. error may be NULL.
 int error_set(Error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // The same, with ": " and strerror(errno) at the end.

@@ -2,10 +2,12 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/files.h"
 #include "base/interrupt.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 static const char *stage_name = "voxloop";
 static bool quiet_mode;
@@ -21,12 +23,14 @@ bool log_is_quiet(void)
     return quiet_mode;
 }
 
-// One fprintf() per line: stderr is locked for it, so the lines of parallel threads do not mix.
+// One write per line: stderr is locked for it, so the lines of parallel threads do not mix.
 static void say(const char *prefix, const char *format, va_list arguments)
 {
-    char text[4096];
-    vsnprintf(text, sizeof text, format, arguments);
-    fprintf(stderr, "%s: %s%s\n", stage_name, prefix, text);
+    char *text = NULL;
+    if (vasprintf(&text, format, arguments) < 0)
+        return;
+    text_print_line(stderr, "%s: %s%s", stage_name, prefix, text);
+    free(text);
 }
 
 void log_info(const char *format, ...)
@@ -59,19 +63,21 @@ const char *log_bytes(char text[32], double n_bytes)
 
 int program_fail(const Program *program, const Error *error)
 {
-    fprintf(stderr, "voxloop-%s: error: %s\n", program->name, error->text);
+    text_print_line(stderr, "voxloop-%s: error: %s", program->name, error->text);
     int status = interrupt_status();
     return status ? status : 1;
 }
 
 int program_done(const Program *program, const char *format, ...)
 {
-    char text[4096], peak[32];
+    char *text = NULL, peak[32];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    int length = vasprintf(&text, format, arguments);
     va_end(arguments);
-    log_info("done %s in %.1f s, peak %s", text, clock_seconds() - program->start_seconds,
-             log_bytes(peak, (double)mem_peak_bytes()));
+    if (length >= 0)
+        log_info("done %s in %.1f s, peak %s", text, clock_seconds() - program->start_seconds,
+                 log_bytes(peak, (double)mem_peak_bytes()));
+    free(length >= 0 ? text : NULL);
     return 0;
 }

@@ -1,5 +1,5 @@
-// What a program says, on stderr: one line a call, "stage: " in front. log_info() is silent under --quiet;
-// warnings and errors are not.
+// What a program says, on stderr: one line a call, "stage: " in front, with whatever names and files bring
+// along made visible (base/text.h). log_info() is silent under --quiet; warnings and errors are not.
 #pragma once
 #include <stdbool.h>
 

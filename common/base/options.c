@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options_help.h"
+#include "base/text.h"
 #include "base/threads.h"
 
 enum { MAX_NAME = 128, MAX_LINE = 4096, N_COMMON = 9 };
@@ -413,7 +414,7 @@ void program_misuse(const Program *program, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "voxloop-%s: error: %s\n", program->name, text);
+    text_print_line(stderr, "voxloop-%s: error: %s", program->name, text);
     exit(2);
 }
 

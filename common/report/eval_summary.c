@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "cache/publish.h"
 #include "report/json_number.h"
 
@@ -59,13 +60,13 @@ int eval_summary_publish(const char *path, const EvalSummary *result, Error *err
 // The lines that wespeaker prints, for scripts that grep them.
 void eval_summary_print(const char *scores, const EvalSummary *result)
 {
-    printf("---- %s -----\n", scores);
+    text_print_line(stdout, "---- %s -----", scores);
     if (!result->measured) {
         printf("EER = none (no trials)\n");
         return;
     }
     if (result->label_free)
-        printf("%s\n", result->trial_form);
+        text_print_line(stdout, "%s", result->trial_form);
     printf("EER = %.3f\n", 100 * result->eer);
     printf("EER for other speakers (95 %% interval) = %.3f to %.3f\n", 100 * result->interval.low,
            100 * result->interval.high);

@@ -36,6 +36,15 @@ expect 0 "format: pt" x.safetensors
 
 echo '{"eer": 3.5}' >eval.json
 expect 0 '"eer":	3.5' eval.json
+# What a terminal would obey is shown instead.
+printf '{"reason": "\\u001b[2J \\u009b31m \\u007f", "name": "Zo\xc3\xab"}' >escapes.json
+expect 0 '"reason":	"\u001b[2J \u009b31m \x7f"' escapes.json
+expect 0 '"name":	"Zoë"' escapes.json
+esc=$(printf '\033[31m')
+cp x.npy "$esc.npy"
+expect 0 '\x1b[31m.npy: npy matrix [1, 2]' "$esc.npy"
+expect 1 'cannot open \x1b[31m: No such file' "$esc"
+expect 2 '\x1b[31m' "--$esc"
 printf "{" >bad.json
 expect 1 "bad.json begins like JSON but is damaged" bad.json
 
