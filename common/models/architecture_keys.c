@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/text.h"
+
 bool architecture_is_whole(const cJSON *item, int64_t least, int64_t most)
 {
     return cJSON_IsNumber(item) && item->valuedouble >= (double)least && item->valuedouble <= (double)most &&
@@ -53,10 +55,8 @@ static int unknown_key(const char *encoder, const char *name, const Architecture
                        Error *error)
 {
     char known[512] = "";
-    for (int k = 0; k < n_keys && strlen(known) + strlen(keys[k].name) + 3 < sizeof known; k++) {
-        strcat(known, k ? ", " : "");
-        strcat(known, keys[k].name);
-    }
+    for (int k = 0; k < n_keys; k++)
+        text_append(known, sizeof known, keys[k].name);
     return error_set(error, "%s: unknown architecture key '%s'; known are %s", encoder, name, known);
 }
 

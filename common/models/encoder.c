@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "models/ecapa_tdnn.h"
 #include "models/ivector_encoder.h"
 #include "models/mfa_conformer.h"
@@ -20,10 +21,8 @@ const EncoderKind *encoder_kind(int index)
 static Encoder *unknown(const char *name, Error *error)
 {
     char known[256] = "";
-    for (int i = 0; i < N_KINDS; i++) {
-        strcat(known, i ? ", " : "");
-        strcat(known, KINDS[i]->name);
-    }
+    for (int i = 0; i < N_KINDS; i++)
+        text_append(known, sizeof known, KINDS[i]->name);
     error_set(error, "encoder %s is not known; there are %s", name, known);
     return NULL;
 }

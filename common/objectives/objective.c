@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "objectives/kinds.h"
 
 static const ObjectiveKind *const KINDS[] = {&aam_objective,      &supcon_objective, &supcon_caa_objective,
@@ -20,10 +21,8 @@ const char *objectives_known(void)
 {
     static char known[512];
     known[0] = '\0';
-    for (int i = 0; i < N_KINDS; i++) {
-        strcat(known, i ? ", " : "");
-        strcat(known, KINDS[i]->name);
-    }
+    for (int i = 0; i < N_KINDS; i++)
+        text_append(known, sizeof known, KINDS[i]->name);
     return known;
 }
 

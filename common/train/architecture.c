@@ -17,13 +17,16 @@ static const NamedArchitecture *find(const char *name, const EncoderKind **kind)
 
 const char *architecture_names(void)
 {
-    static char names[512];
-    names[0] = '\0';
+    static char *names; // made once; options' tables point to it
     const EncoderKind *kind;
+    if (names)
+        return names;
+    names = mem_strdup("");
     for (int k = 0; (kind = encoder_kind(k)); k++)
         for (const NamedArchitecture *a = kind->architectures; a->name; a++) {
-            strcat(names, names[0] ? "|" : "");
-            strcat(names, a->name);
+            char *longer = mem_printf("%s%s%s", names, names[0] ? "|" : "", a->name);
+            mem_free(names);
+            names = longer;
         }
     return names;
 }

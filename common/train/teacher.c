@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "cache/embeddings.h"
 
 static int report_missing(const char *path, const Corpus *corpus, const Embeddings *found, Error *error)
@@ -13,10 +14,8 @@ static int report_missing(const char *path, const Corpus *corpus, const Embeddin
         const char *utt = corpus_utt(corpus, i);
         if (embeddings_find(found, utt) >= 0)
             continue;
-        if (n++ < 5 && strlen(names) + strlen(utt) + 3 < sizeof names) {
-            strcat(names, names[0] ? ", " : "");
-            strcat(names, utt);
-        }
+        if (n++ < 5)
+            text_append(names, sizeof names, utt);
     }
     return error_set(error,
                      "%s lacks %lld of the %lld utterances: %s; extract them with the audio of this training",
