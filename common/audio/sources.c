@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/files.h"
+#include "base/folder_walk.h"
 #include "base/memory.h"
 #include "cache/lists.h"
 #include "cache/segments.h"
@@ -25,21 +26,21 @@ static bool is_recording(const char *path)
 
 static int find_in_folder(const char *folder, AudioSources *sources, Error *error)
 {
-    char **found = NULL;
-    int64_t n_found = 0;
-    if (folder_walk(folder, &found, &n_found, error) < 0)
+    FolderWalk found;
+    if (folder_walk(folder, &found, error) < 0)
         return -1;
-    sources->utts = mem_zero((size_t)n_found + 1, sizeof(char *));
-    sources->paths = mem_zero((size_t)n_found + 1, sizeof(char *));
-    for (int64_t i = 0; i < n_found; i++) {
-        if (!is_recording(found[i])) {
+    folder_walk_warn(folder, &found);
+    sources->utts = mem_zero((size_t)found.n + 1, sizeof(char *));
+    sources->paths = mem_zero((size_t)found.n + 1, sizeof(char *));
+    for (int64_t i = 0; i < found.n; i++) {
+        if (!is_recording(found.paths[i])) {
             sources->n_ignored++;
             continue;
         }
-        sources->utts[sources->n] = mem_strdup(found[i]);
-        sources->paths[sources->n++] = path_join(folder, found[i]);
+        sources->utts[sources->n] = mem_strdup(found.paths[i]);
+        sources->paths[sources->n++] = path_join(folder, found.paths[i]);
     }
-    strings_free(found, n_found);
+    folder_walk_release(&found);
     if (sources->n == 0)
         return error_set(error, "%s is empty: no recordings in it (%lld other files)", folder,
                          (long long)sources->n_ignored);

@@ -1,6 +1,5 @@
 #include "base/files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,7 +12,7 @@
 #include "base/digest.h"
 #include "base/memory.h"
 
-enum { READ_BLOCK = 1 << 18, MAX_FOLDER_DEPTH = 200 };
+enum { READ_BLOCK = 1 << 18 };
 
 char *path_join(const char *folder, const char *name)
 {
@@ -59,8 +58,11 @@ int folder_create(const char *path, Error *error)
         end = strchr(end + 1, '/');
         if (end)
             *end = '\0';
-        if (prefix[0] && mkdir(prefix, 0777) != 0 && !folder_exists(prefix))
+        int reason = prefix[0] && mkdir(prefix, 0777) != 0 ? errno : 0;
+        if (reason && !folder_exists(prefix)) {
+            errno = reason; // not what looking for the folder has left there
             status = error_set_errno(error, "cannot create the folder %s", prefix);
+        }
         if (end)
             *end = '/';
     }
@@ -127,90 +129,6 @@ int file_digest(const char *path, char hex[17], Error *error)
         memcpy(hex, text, sizeof text);
     mem_free(block);
     fclose(file);
-    return status;
-}
-
-// One walk: the files found so far, and the folders from the root to the present one (to notice loops).
-typedef struct Walk {
-    const char *root;
-    char **paths;
-    int64_t n_paths, capacity;
-    struct {
-        dev_t device;
-        ino_t inode;
-    } ancestors[MAX_FOLDER_DEPTH];
-    int depth;
-} Walk;
-
-static void walk_add(Walk *walk, const char *path)
-{
-    if (walk->n_paths == walk->capacity) {
-        walk->capacity = walk->capacity ? 2 * walk->capacity : 64;
-        walk->paths = mem_grow(walk->paths, (size_t)walk->capacity, sizeof *walk->paths);
-    }
-    walk->paths[walk->n_paths++] = mem_strdup(path);
-}
-
-static int walk_enter(Walk *walk, const char *path, const struct stat *info, Error *error)
-{
-    if (walk->depth == MAX_FOLDER_DEPTH)
-        return error_set(error, "%s: folders are nested more than %d deep", path, MAX_FOLDER_DEPTH);
-    for (int i = 0; i < walk->depth; i++)
-        if (walk->ancestors[i].device == info->st_dev && walk->ancestors[i].inode == info->st_ino)
-            return error_set(error, "%s is a link to a folder that contains it; remove the link", path);
-    walk->ancestors[walk->depth].device = info->st_dev;
-    walk->ancestors[walk->depth++].inode = info->st_ino;
-    return 0;
-}
-
-// relative: below the root, "" for the root itself.
-static int walk_folder(Walk *walk, const char *relative, Error *error)
-{
-    char *path = relative[0] ? path_join(walk->root, relative) : mem_strdup(walk->root);
-    DIR *folder = NULL;
-    struct stat info;
-    int status = 0, depth = walk->depth;
-    if (stat(path, &info) != 0 || !(folder = opendir(path)))
-        status = error_set_errno(error, "cannot open the folder %s", path);
-    else
-        status = walk_enter(walk, path, &info, error);
-    for (struct dirent *entry; status == 0 && (entry = readdir(folder));) {
-        if (entry->d_name[0] == '.')
-            continue;
-        char *name = path_join(relative, entry->d_name);
-        bool found = fstatat(dirfd(folder), entry->d_name, &info, 0) == 0;
-        if (found && S_ISDIR(info.st_mode))
-            status = walk_folder(walk, name, error);
-        else if (!found || S_ISREG(info.st_mode))
-            walk_add(walk, name);
-        mem_free(name);
-    }
-    if (folder)
-        closedir(folder);
-    walk->depth = depth;
-    mem_free(path);
-    return status;
-}
-
-static int compare_strings(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-int folder_walk(const char *folder, char ***paths, int64_t *n_paths, Error *error)
-{
-    Walk *walk = mem_zero(1, sizeof *walk);
-    walk->root = folder;
-    int status = walk_folder(walk, "", error);
-    if (status == 0) {
-        if (walk->n_paths)
-            qsort(walk->paths, (size_t)walk->n_paths, sizeof *walk->paths, compare_strings);
-        *paths = walk->paths;
-        *n_paths = walk->n_paths;
-    } else {
-        strings_free(walk->paths, walk->n_paths);
-    }
-    mem_free(walk);
     return status;
 }
 

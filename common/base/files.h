@@ -13,9 +13,5 @@ bool folder_exists(const char *path);
 int folder_create(const char *path, Error *error);                           // like mkdir -p
 int file_read(const char *path, char **data, size_t *n_bytes, Error *error); // adds a NUL behind the data
 int file_digest(const char *path, char hex[17], Error *error);               // XXH64 of the content
-// Every file below a folder: relative paths in the C locale's order. Names that begin with a dot and special
-// files are left out; links are followed, a link back to a folder above is an error; a dangling link is
-// listed, so that whoever opens it can say so.
-int folder_walk(const char *folder, char ***paths, int64_t *n_paths, Error *error);
 void strings_free(char **strings, int64_t n);
 double clock_seconds(void); // monotonic wall clock

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/folder_walk.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -172,17 +173,16 @@ static int clear_folder(Error *error)
     int status = 0;
     for (int part = 0; part < 2 && status == 0; part++) {
         char *folder = path_join(out_folder, PARTS[part]);
-        char **paths = NULL;
-        int64_t n = 0;
+        FolderWalk found = {0};
         if ((status = folder_create(folder, error)) == 0)
-            status = folder_walk(folder, &paths, &n, error);
-        for (int64_t i = 0; i < n && status == 0; i++) {
-            char *path = path_join(folder, paths[i]);
+            status = folder_walk(folder, &found, error);
+        for (int64_t i = 0; i < found.n && status == 0; i++) {
+            char *path = path_join(folder, found.paths[i]);
             if (unlink(path) != 0)
                 status = error_set_errno(error, "%s: cannot be removed", path);
             mem_free(path);
         }
-        strings_free(paths, n);
+        folder_walk_release(&found);
         mem_free(folder);
     }
     return status;

@@ -57,4 +57,10 @@ cmp sums.1 sums.4 || fail "the shards depend on the number of threads"
 [ "$(cd shards && echo audio-*)" = "audio-00000.tar.zst audio-00001.tar.zst audio-00002.tar.zst" ] || fail "not three shards: $(ls shards)"
 prepare --audio strange --out shards || fail "the second preparation failed"
 [ "$(cd shards && echo audio-*)" = "audio-00000.tar.zst" ] || fail "shards of an earlier preparation stay: $(ls shards)"
+# What cannot be walked is said, and costs nothing else.
+mkdir odd && cp strange/fine/mono.wav odd/ && ln -s .. odd/up && ln -s nowhere odd/gone.wav && mkfifo odd/pipe.wav
+"$bin/voxloop-prepare" --audio odd --out odd-out 2>log || { cat log >&2; fail "links and pipes ended the run"; }
+[ "$(sed 1d odd-out/utts.tsv | cut -f 1)" = mono.wav ] || fail "odd: $(cat odd-out/utts.tsv)"
+grep -q '^gone.wav.*No such file' odd-out/rejects.tsv || fail "a dangling link is not among the rejects: $(cat odd-out/rejects.tsv)"
+grep -q 'warning: odd/up is left out: ' log && grep -q 'warning: odd/pipe.wav is left out: a pipe' log || { cat log >&2; fail "no warning"; }
 echo "prepare: fine"
