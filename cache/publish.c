@@ -1,55 +1,34 @@
 #include "cache/publish.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "cache/passage.h"
+#include "cache/publish_target.h"
+#include "cache/temporary.h"
 
-enum { BUFFER_BYTES = 1 << 18 };
+enum { BUFFER_BYTES = 1 << 18, CHECK_BYTES = 1 << 16 };
 
 struct PublishFile {
-    char *path, *temporary;
+    char *path;
+    Temporary *temporary; // NULL: the path is written through
     FILE *stream;
-    int descriptor;
+    int descriptor;  // the temporary's, or our own
     int write_errno; // of the first write that failed; stdio itself forgets it
 };
 
-// ".clusters.json.tmp-" for "work/clusters.json"
-static char *temporary_prefix(const char *path)
+static int write_failure(const char *path, int reason, Error *error)
 {
-    return mem_printf(".%s.tmp-", path_name(path));
+    errno = reason ? reason : EIO;
+    const char *remedy = reason == ENOSPC || reason == EDQUOT ? " (free some space and run it again)" : "";
+    return error_set_errno(error, "cannot write %s%s", path, remedy);
 }
 
-// A writer holds a lock on its temporary as long as it lives. Its process number would not do to tell: a
-// killed process keeps it until somebody waits for it, and another one may get it later.
-static bool is_stale(int folder, const char *name)
-{
-    int descriptor = openat(folder, name, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0)
-        return false;
-    bool stale = flock(descriptor, LOCK_EX | LOCK_NB) == 0;
-    close(descriptor);
-    return stale;
-}
-
-// Removes what a killed process left behind. Failing to is no error: the next run tries again.
-static void remove_stale(const char *folder, const char *prefix)
-{
-    DIR *entries = opendir(folder);
-    if (!entries)
-        return;
-    size_t length = strlen(prefix);
-    for (struct dirent *entry; (entry = readdir(entries));)
-        if (strncmp(entry->d_name, prefix, length) == 0 && is_stale(dirfd(entries), entry->d_name))
-            unlinkat(dirfd(entries), entry->d_name, 0);
-    closedir(entries);
-}
+// ---- the stream ------------------------------------------------------------------------------------------
 
 static ssize_t write_all(void *cookie, const char *data, size_t n_bytes)
 {
@@ -78,25 +57,45 @@ static int seek_to(void *cookie, off64_t *offset, int whence)
     return 0;
 }
 
+static int open_stream(PublishFile *file)
+{
+    file->stream = fopencookie(file, "wb", (cookie_io_functions_t){.write = write_all, .seek = seek_to});
+    if (!file->stream)
+        return -1;
+    setvbuf(file->stream, NULL, _IOFBF, BUFFER_BYTES);
+    return 0;
+}
+
+// ---- opening ---------------------------------------------------------------------------------------------
+
+// In the target's folder, or without a name for what is written through.
+static int open_descriptor(PublishFile *file, const PublishTarget *target)
+{
+    if (target->name) {
+        file->temporary = temporary_create(target->folder, target->name);
+        file->descriptor = file->temporary ? temporary_descriptor(file->temporary) : -1;
+    } else {
+        file->descriptor = temporary_nameless();
+    }
+    return file->descriptor < 0 ? -1 : 0;
+}
+
 PublishFile *publish_open(const char *path, Error *error)
 {
-    char *folder = path_folder(path), *prefix = temporary_prefix(path);
-    remove_stale(folder, prefix);
+    PublishTarget target;
     PublishFile *file = mem_zero(1, sizeof *file);
     file->path = mem_strdup(path);
-    file->temporary = mem_printf("%s/%s%ld", folder, prefix, (long)getpid());
-    mem_free(folder);
-    mem_free(prefix);
-    file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file->descriptor >= 0 && flock(file->descriptor, LOCK_EX | LOCK_NB) == 0)
-        file->stream = fopencookie(file, "wb", (cookie_io_functions_t){.write = write_all, .seek = seek_to});
-    if (!file->stream) {
-        error_set_errno(error, "cannot write %s", path);
-        publish_abandon(file);
-        return NULL;
-    }
-    setvbuf(file->stream, NULL, _IOFBF, BUFFER_BYTES);
-    return file;
+    file->descriptor = -1;
+    int status = publish_target_find(path, &target, error);
+    if (status == 0 && target.folder && !folder_exists(target.folder))
+        status = folder_create(target.folder, error);
+    if (status == 0 && (open_descriptor(file, &target) < 0 || open_stream(file) < 0))
+        status = write_failure(path, errno, error);
+    publish_target_release(&target);
+    if (status == 0)
+        return file;
+    publish_abandon(file);
+    return NULL;
 }
 
 FILE *publish_stream(PublishFile *file)
@@ -104,40 +103,43 @@ FILE *publish_stream(PublishFile *file)
     return file->stream;
 }
 
-// The rename itself must survive a power cut. Some file systems cannot sync a folder; that is no failure.
-static void sync_folder(const char *path)
+int publish_check(const char *path, Error *error)
 {
-    char *folder = path_folder(path);
-    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor >= 0) {
-        fsync(descriptor);
-        close(descriptor);
+    static const char zeros[CHECK_BYTES];
+    PublishTarget target;
+    int status = publish_target_find(path, &target, error);
+    if (status == 0 && target.name) {
+        char *folder = publish_folder_there(target.folder);
+        Temporary *temporary = temporary_create(folder, target.name);
+        errno = temporary ? 0 : errno;
+        // Some file systems find out that they are full only when the bytes go to the disk.
+        if (!temporary || write(temporary_descriptor(temporary), zeros, sizeof zeros) != sizeof zeros ||
+            (fsync(temporary_descriptor(temporary)) != 0 && (errno == ENOSPC || errno == EDQUOT)))
+            status = write_failure(path, errno ? errno : ENOSPC, error);
+        temporary_remove(temporary);
+        mem_free(folder);
     }
-    mem_free(folder);
+    publish_target_release(&target);
+    return status;
 }
 
-static int write_failure(const PublishFile *file, int reason, Error *error)
+// ---- the end ---------------------------------------------------------------------------------------------
+
+static int finish(PublishFile *file, Error *error)
 {
-    errno = reason ? reason : EIO;
-    const char *remedy = reason == ENOSPC || reason == EDQUOT ? " (free some space and run it again)" : "";
-    return error_set_errno(error, "cannot write %s%s", file->path, remedy);
+    if (fflush(file->stream) != 0 || ferror(file->stream))
+        return write_failure(file->path, file->write_errno, error);
+    if (!file->temporary)
+        return passage_copy(file->descriptor, file->path, error);
+    Temporary *temporary = file->temporary;
+    file->temporary = NULL;
+    file->descriptor = -1; // was the temporary's
+    return temporary_rename(temporary) == 0 ? 0 : write_failure(file->path, errno, error);
 }
 
 int publish_commit(PublishFile *file, Error *error)
 {
-    int status = 0;
-    bool flushed = fflush(file->stream) == 0 && !ferror(file->stream);
-    if (!flushed)
-        status = write_failure(file, file->write_errno, error);
-    else if (fsync(file->descriptor) != 0 && errno != EINVAL && errno != EROFS)
-        status = write_failure(file, errno, error);
-    else if (rename(file->temporary, file->path) != 0)
-        status = write_failure(file, errno, error);
-    if (status == 0) {
-        sync_folder(file->path);
-        mem_free(file->temporary);
-        file->temporary = NULL;
-    }
+    int status = finish(file, error);
     publish_abandon(file);
     return status;
 }
@@ -147,12 +149,11 @@ void publish_abandon(PublishFile *file)
     if (!file)
         return;
     if (file->stream)
-        fclose(file->stream);
-    if (file->descriptor >= 0)
+        fclose(file->stream); // what is left in its buffer goes to the descriptor, or nowhere
+    if (file->temporary)
+        temporary_remove(file->temporary);
+    else if (file->descriptor >= 0)
         close(file->descriptor);
-    if (file->temporary && file->descriptor >= 0)
-        unlink(file->temporary);
-    mem_free(file->temporary);
     mem_free(file->path);
     mem_free(file);
 }

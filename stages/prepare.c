@@ -137,10 +137,9 @@ static int prepare(Preparation *p, Error *error)
     return status;
 }
 
-// A folder that this run has made and that holds nothing goes away again.
-static void remove_if_empty(const char *folder)
+// A folder that this run has made and that holds nothing goes away again, and with it the lock.
+static void remove_if_empty(const char *folder, int lock)
 {
-    char *lock = path_join(folder, ".lock");
     DIR *entries = opendir(folder);
     bool empty = entries != NULL;
     for (struct dirent *entry; entries && (entry = readdir(entries));)
@@ -148,9 +147,10 @@ static void remove_if_empty(const char *folder)
                           strcmp(entry->d_name, ".lock") == 0);
     if (entries)
         closedir(entries);
-    if (empty && unlink(lock) == 0)
+    if (!empty)
+        lock_release(lock);
+    else if (lock_remove(folder, lock) == 0)
         rmdir(folder);
-    mem_free(lock);
 }
 
 static int run(const Program *program, Preparation *p, Error *error)
@@ -168,10 +168,10 @@ static int run(const Program *program, Preparation *p, Error *error)
         const char *inputs[] = {settings->audio, settings->segments, NULL};
         status = provenance_publish(program, utts_path, inputs, error);
         mem_free(utts_path);
+        lock_release(lock);
     } else {
-        remove_if_empty(settings->out);
+        remove_if_empty(settings->out, lock);
     }
-    lock_release(lock);
     return status;
 }
 
