@@ -103,6 +103,14 @@ FILE *publish_stream(PublishFile *file)
     return file->stream;
 }
 
+bool publish_is_through(const char *path)
+{
+    PublishTarget target;
+    bool through = publish_target_find(path, &target, NULL) == 0 && !target.name;
+    publish_target_release(&target);
+    return through;
+}
+
 int publish_check(const char *path, Error *error)
 {
     static const char zeros[CHECK_BYTES];

@@ -9,6 +9,7 @@
 // or a device such as /dev/null (the bytes are written through it at publish_commit(), all or none of them).
 // Folders that are missing on the way are made. See cache/publish_target.h and cache/temporary.h.
 #pragma once
+#include <stdbool.h>
 #include <stdio.h>
 #include "base/error.h"
 
@@ -20,6 +21,9 @@ int publish_commit(PublishFile *file, Error *error);       // frees; on failure 
 void publish_abandon(PublishFile *file);                   // frees and removes; NULL is fine
 int publish_text(const char *path, const char *text, Error *error);
 int publish_bytes(const char *path, const void *data, size_t n_bytes, Error *error);
+
+// Whether the path is a pipe, terminal or device: then nothing can lie beside it.
+bool publish_is_through(const char *path);
 
 // Before hours of work: could the path be published now? Writes a little into a temporary of it (where its
 // folder is missing, of the folder that is there) and removes it again, so that a folder that may not be

@@ -10,6 +10,7 @@
 #include "base/options.h"
 #include "cache/label_shard.h"
 #include "cache/lists.h"
+#include "cache/outputs.h"
 #include "cache/provenance.h"
 #include "cluster/clustering.h"
 #include "cluster/kmeans.h"
@@ -280,6 +281,7 @@ int main(int argc, char **argv)
                        .summary = "Groups embeddings into pseudo-speakers.",
                        .usage = "[options] --embeddings FILE --out FILE --report FILE"};
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
     check_settings(&program, c);
     if (s.plan) {
         plan(&s);

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "cache/embeddings.h"
+#include "cache/outputs.h"
 #include "cache/pieces.h"
 #include "cache/provenance.h"
 #include "cache/publish.h"
@@ -285,6 +286,7 @@ int main(int argc, char **argv)
         .usage = "[options] --embeddings FILE (--trials FILE | --label-free) --scores FILE --report FILE",
         .details = "EER is interpolated on the ROC as wespeaker does; minDCF is divided by min(p, 1-p)."};
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
     if (!s.trials == !s.label_free)
         program_misuse(&program, "give either --trials FILE or --label-free");
 

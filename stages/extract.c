@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "cache/kaldi_ark.h"
+#include "cache/outputs.h"
 #include "cache/provenance.h"
 #include "train/extraction.h"
 
@@ -51,6 +52,7 @@ int main(int argc, char **argv)
                        .details =
                            "Interrupted, the same command goes on from its last checkpoint, FILE.resume."};
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
     if (s.halves > 0 && s.crops > 0)
         program_misuse(&program, "--halves and --crops exclude each other");
     Error error = {0};

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "cache/corpus.h"
+#include "cache/outputs.h"
 #include "cache/provenance.h"
 #include "train/architecture.h"
 #include "train/classifier_trainer.h"
@@ -325,6 +326,7 @@ int main(int argc, char **argv)
                            "--clip holds for all gradients together."};
     Option *options = train_options(&s.train, own);
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
     Error error = {0};
     Finetuning f = {0};
     int64_t n_steps = 0;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "cache/outputs.h"
 #include "cache/provenance.h"
 #include "cache/publish.h"
 #include "cache/torch_file.h"
@@ -208,6 +209,7 @@ int main(int argc, char **argv)
                    "wespeaker's ECAPA-TDNN and ResNet and the authors' MFA-Conformer; the form is recognised "
                    "by the names."};
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, s.export && strcmp(s.form, "hugging-face") == 0 ? "out" : NULL);
     Error error = {0};
     if ((s.export ? export(&s, &error) : import(&program, &s, &error)) < 0)
         return program_fail(&program, &error);

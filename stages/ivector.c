@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "cache/corpus.h"
+#include "cache/outputs.h"
 #include "cache/provenance.h"
 #include "train/architecture.h"
 #include "train/checkpoint.h"
@@ -124,6 +125,7 @@ int main(int argc, char **argv)
             "Interrupted, the same command goes on from the last iteration, FILE.resume. voxloop-extract "
             "--model FILE gives the i-vectors, centred, whitened and of length 1."};
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
     Error error = {0};
     if (train(&program, &s, &error) < 0)
         return program_fail(&program, &error);

@@ -21,6 +21,7 @@
 #include "base/progress.h"
 #include "cache/corpus_writer.h"
 #include "cache/lock.h"
+#include "cache/outputs.h"
 #include "cache/provenance.h"
 
 typedef struct Settings {
@@ -201,6 +202,7 @@ int main(int argc, char **argv)
                        .summary = "Reads recordings in any format and rate into shards of 16 kHz mono audio.",
                        .usage = "[options] --audio PATH --out DIR"};
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
 
     Error error = {0};
     Preparation p = {.settings = &settings};

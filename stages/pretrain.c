@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "cache/corpus.h"
+#include "cache/outputs.h"
 #include "cache/provenance.h"
 #include "train/architecture.h"
 #include "train/dino_trainer.h"
@@ -209,6 +210,7 @@ int main(int argc, char **argv)
                    "--clip holds for every tensor on its own."};
     Option *options = train_options(&s.train, own);
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
     Error error = {0};
     Pretraining p = {0};
     int64_t n_steps = 0;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/options.h"
+#include "cache/outputs.h"
 #include "cache/publish.h"
 #include "report/labels.h"
 #include "report/page.h"
@@ -89,6 +90,7 @@ int main(int argc, char **argv)
                        .summary = "Shows what each round of the loop has reached.",
                        .usage = "--work DIR (--out FILE [--truth FILE] | --line ROUND | --table ROUND,...)"};
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
     if (!arguments.out && !arguments.line && !arguments.table)
         program_misuse(&program, "nothing to do: give --out FILE, --line ROUND or --table ROUND,...");
 

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "cache/corpus.h"
+#include "cache/outputs.h"
 #include "cache/provenance.h"
 #include "train/architecture.h"
 #include "train/masked_trainer.h"
@@ -142,6 +143,7 @@ int main(int argc, char **argv)
                            "--clip holds for all gradients together."};
     Option *options = train_options(&s.train, own);
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
     Error error = {0};
     Warmup w = {0};
     int64_t n_steps = 0;

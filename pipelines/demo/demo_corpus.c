@@ -21,6 +21,7 @@
 #include "base/progress.h"
 #include "base/rng.h"
 #include "base/threads.h"
+#include "cache/outputs.h"
 #include "cache/provenance.h"
 #include "cache/publish.h"
 #include "demo/scene.h"
@@ -278,6 +279,7 @@ int main(int argc, char **argv)
         .summary = "Speaks a corpus of synthetic voices with espeak-ng, each utterance in its own room.",
         .usage = "[options] --out DIR"};
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
     if (scene.snr_db_min > scene.snr_db_max)
         program_misuse(&program, "--snr-min is above --snr-max");
 
