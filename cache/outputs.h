@@ -11,6 +11,8 @@
 #pragma once
 #include "base/options.h"
 
+// Misuse of other kinds comes first, and a plan writes nothing, so these calls stand behind both.
+//
 // Options whose argument is "DIR" name folders, and `folder_option` (NULL: none) too, all others files.
 // Prints one line and exits, 2 where options contradict each other and 1 where an output cannot be written.
 void outputs_check(const Program *program, const char *folder_option);

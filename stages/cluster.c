@@ -281,12 +281,12 @@ int main(int argc, char **argv)
                        .summary = "Groups embeddings into pseudo-speakers.",
                        .usage = "[options] --embeddings FILE --out FILE --report FILE"};
     program_begin(&program, options, argc, argv);
-    outputs_check(&program, NULL);
     check_settings(&program, c);
     if (s.plan) {
         plan(&s);
         return program_done(&program, "a plan for %lld utterances", (long long)s.plan);
     }
+    outputs_check(&program, NULL);
     Error error = {0};
     Labelled l = {.agreement_nmi = NAN, .agreement_ari = NAN};
     int status = run(&program, &s, &l, &error);

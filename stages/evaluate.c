@@ -286,7 +286,6 @@ int main(int argc, char **argv)
         .usage = "[options] --embeddings FILE (--trials FILE | --label-free) --scores FILE --report FILE",
         .details = "EER is interpolated on the ROC as wespeaker does; minDCF is divided by min(p, 1-p)."};
     program_begin(&program, options, argc, argv);
-    outputs_check(&program, NULL);
     if (!s.trials == !s.label_free)
         program_misuse(&program, "give either --trials FILE or --label-free");
 
@@ -299,6 +298,7 @@ int main(int argc, char **argv)
     bool normalises = strcmp(s.norm, "none") != 0;
     if (normalises == !s.cohort)
         program_misuse(&program, "--norm s-norm or as-norm and --cohort FILE belong together");
+    outputs_check(&program, NULL);
 
     Error error = {0};
     Evaluation e = {.result = {.baseline_eer = NAN,

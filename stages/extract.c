@@ -52,9 +52,9 @@ int main(int argc, char **argv)
                        .details =
                            "Interrupted, the same command goes on from its last checkpoint, FILE.resume."};
     program_begin(&program, options, argc, argv);
-    outputs_check(&program, NULL);
     if (s.halves > 0 && s.crops > 0)
         program_misuse(&program, "--halves and --crops exclude each other");
+    outputs_check(&program, NULL);
     Error error = {0};
     Embeddings embeddings = {0};
     int status = extract_embeddings(&s, &program, &embeddings, &error);

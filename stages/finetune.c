@@ -326,7 +326,8 @@ int main(int argc, char **argv)
                            "--clip holds for all gradients together."};
     Option *options = train_options(&s.train, own);
     program_begin(&program, options, argc, argv);
-    outputs_check(&program, NULL);
+    if (!s.train.plan)
+        outputs_check(&program, NULL);
     Error error = {0};
     Finetuning f = {0};
     int64_t n_steps = 0;

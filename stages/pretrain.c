@@ -210,7 +210,8 @@ int main(int argc, char **argv)
                    "--clip holds for every tensor on its own."};
     Option *options = train_options(&s.train, own);
     program_begin(&program, options, argc, argv);
-    outputs_check(&program, NULL);
+    if (!s.train.plan)
+        outputs_check(&program, NULL);
     Error error = {0};
     Pretraining p = {0};
     int64_t n_steps = 0;

@@ -90,9 +90,9 @@ int main(int argc, char **argv)
                        .summary = "Shows what each round of the loop has reached.",
                        .usage = "--work DIR (--out FILE [--truth FILE] | --line ROUND | --table ROUND,...)"};
     program_begin(&program, options, argc, argv);
-    outputs_check(&program, NULL);
     if (!arguments.out && !arguments.line && !arguments.table)
         program_misuse(&program, "nothing to do: give --out FILE, --line ROUND or --table ROUND,...");
+    outputs_check(&program, NULL);
 
     Error error = {0};
     Work work = {0};

@@ -143,7 +143,6 @@ int main(int argc, char **argv)
                            "--clip holds for all gradients together."};
     Option *options = train_options(&s.train, own);
     program_begin(&program, options, argc, argv);
-    outputs_check(&program, NULL);
     Error error = {0};
     Warmup w = {0};
     int64_t n_steps = 0;
@@ -151,6 +150,7 @@ int main(int argc, char **argv)
         program_misuse(&program, "--plan is not for this stage");
     if (s.train.parts > 1)
         program_misuse(&program, "--parts is not for this stage");
+    outputs_check(&program, NULL);
     int status = train(&program, &s, &w, &n_steps, &error);
     release(&w);
     mem_free(options);
