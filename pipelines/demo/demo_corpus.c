@@ -3,13 +3,13 @@
 // OUT/train/<id>.wav and OUT/test/<id>.wav hold the audio; ids are random, so that neither name nor order
 // tells the speaker. The truth lies beside the folders, never inside: train.utt2spk, test.utt2spk,
 // test.trials (all pairs of the test part), and corpus.tsv (id, voice, text, digest), which is written last:
-// a corpus that has one is whole. Every utterance depends on (seed, voice, sentence) only.
+// a corpus that has one is whole. Every utterance depends on (seed, voice, sentence) only. Nothing is removed
+// that an earlier run did not make (own_files.h).
 #include <inttypes.h>
 #include <sndfile.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -24,6 +24,7 @@
 #include "cache/outputs.h"
 #include "cache/provenance.h"
 #include "cache/publish.h"
+#include "demo/own_files.h"
 #include "demo/scene.h"
 #include "demo/sentences.h"
 #include "demo/speak.h"
@@ -164,28 +165,39 @@ static int make_utterances(DemoCorpus *corpus, Error *error)
     return interrupt_requested() ? interrupt_fail(error) : 0;
 }
 
-// Removes what an earlier corpus with other options may have left; corpus.tsv first.
-static int clear_folder(Error *error)
+// All that is in OUT at the end: the caller frees.
+static OwnFile *plan_files(const DemoCorpus *corpus, int64_t *n)
 {
-    static const char *const PARTS[] = {"train", "test"};
-    char *list = path_join(out_folder, "corpus.tsv");
-    unlink(list);
-    mem_free(list);
-    int status = 0;
-    for (int part = 0; part < 2 && status == 0; part++) {
-        char *folder = path_join(out_folder, PARTS[part]);
-        FolderWalk found = {0};
-        if ((status = folder_create(folder, error)) == 0)
-            status = folder_walk(folder, &found, error);
-        for (int64_t i = 0; i < found.n && status == 0; i++) {
-            char *path = path_join(folder, found.paths[i]);
-            if (unlink(path) != 0)
-                status = error_set_errno(error, "%s: cannot be removed", path);
-            mem_free(path);
-        }
-        folder_walk_release(&found);
-        mem_free(folder);
+    static const char *const LISTS[] = {"train.utt2spk", "test.utt2spk", "test.trials", "corpus.tsv",
+                                        "corpus.tsv.json"};
+    const int64_t n_lists = sizeof LISTS / sizeof *LISTS;
+    OwnFile *files = mem_zero((size_t)(corpus->n + n_lists), sizeof *files);
+    for (int64_t i = 0; i < corpus->n; i++) {
+        const Utterance *utterance = &corpus->utterances[i];
+        files[i].name = mem_printf("%s/%010" PRIx64 ".wav", part_of(utterance), utterance->id);
+        memcpy(files[i].digest, utterance->digest, sizeof files[i].digest);
     }
+    for (int64_t i = 0; i < n_lists; i++)
+        files[corpus->n + i].name = mem_strdup(LISTS[i]);
+    *n = corpus->n + n_lists;
+    return files;
+}
+
+static int clear_folder(const DemoCorpus *corpus, Error *error)
+{
+    int64_t n;
+    OwnFile *files = plan_files(corpus, &n);
+    int status = own_files_clear(out_folder, files, n, error);
+    own_files_free(files, n);
+    return status;
+}
+
+static int record_files(const DemoCorpus *corpus, Error *error)
+{
+    int64_t n;
+    OwnFile *files = plan_files(corpus, &n);
+    int status = own_files_record(out_folder, files, n, error);
+    own_files_free(files, n);
     return status;
 }
 
@@ -263,8 +275,8 @@ static int publish_lists(const Program *program, const DemoCorpus *corpus, Error
 int main(int argc, char **argv)
 {
     const Option options[] = {
-        option_required(
-            option_output("out", &out_folder, "DIR", "folder to fill; its train/ and test/ are replaced")),
+        option_required(option_output("out", &out_folder, "DIR",
+                                      "folder to fill; what an earlier run made there is replaced")),
         option_integer("voices", &n_train_voices, 2, 10000, "voices to learn from"),
         option_integer("test-voices", &n_test_voices, 2, 10000, "other voices, for the trials"),
         option_integer("utterances", &n_utterances, 2, 1000, "sentences per voice"),
@@ -286,11 +298,13 @@ int main(int argc, char **argv)
     Error error = {0};
     DemoCorpus corpus = {0};
     corpus_plan(&corpus, (uint64_t)program.seed);
-    int status = clear_folder(&error);
+    int status = clear_folder(&corpus, &error);
     if (status == 0)
         status = make_utterances(&corpus, &error);
     if (status == 0)
         status = publish_lists(&program, &corpus, &error);
+    if (status == 0)
+        status = record_files(&corpus, &error);
     int64_t n = corpus.n;
     corpus_release(&corpus);
     if (status < 0)

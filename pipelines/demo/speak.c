@@ -16,6 +16,30 @@
 
 extern char **environ;
 
+// espeak-ng always opens its sound library, even when it only writes a file. PulseAudio's client then looks
+// for a server, makes a folder in HOME, and, where that one is new or cannot be made, draws from rand(),
+// which is also espeak-ng's source of breath noise: the first sentence of an account, or every one without a
+// writable HOME, would sound different. An empty list of servers ends that at once, before any file or
+// socket. A HOME could also bring voices of its own, the display a server's name.
+static const char *const FIXED[] = {"HOME=/dev/null", "LC_ALL=C",
+                                    "PULSE_SERVER=", "PULSE_CLIENTCONFIG=/dev/null"};
+// How the program and its data are found is the caller's business.
+static const char *const KEPT[] = {"PATH=", "LD_LIBRARY_PATH=", "ESPEAK_DATA_PATH="};
+
+enum { N_FIXED = sizeof FIXED / sizeof *FIXED, N_KEPT = sizeof KEPT / sizeof *KEPT };
+
+static void make_environment(char *environment[N_FIXED + N_KEPT + 1])
+{
+    int n = 0;
+    for (int i = 0; i < N_FIXED; i++)
+        environment[n++] = (char *)FIXED[i];
+    for (char **variable = environ; *variable; variable++)
+        for (int i = 0; i < N_KEPT && n < N_FIXED + N_KEPT; i++)
+            if (strncmp(*variable, KEPT[i], strlen(KEPT[i])) == 0)
+                environment[n++] = *variable;
+    environment[n] = NULL;
+}
+
 // Runs espeak-ng with its standard output in a new anonymous file. Returns the descriptor, or -1.
 static int run_espeak(char *const *argv, Error *error)
 {
@@ -23,11 +47,13 @@ static int run_espeak(char *const *argv, Error *error)
     if (output < 0)
         return error_set_errno(error, "no memory file for espeak-ng's output");
 
+    char *environment[N_FIXED + N_KEPT + 1];
+    make_environment(environment);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
     pid_t child;
-    int failed = posix_spawnp(&child, argv[0], &actions, NULL, argv, environ);
+    int failed = posix_spawnp(&child, argv[0], &actions, NULL, argv, environment);
     posix_spawn_file_actions_destroy(&actions);
     int status = 0;
     if (failed || waitpid(child, &status, 0) < 0 || status != 0) {
