@@ -236,15 +236,7 @@ static int run(const Program *program, Settings *s, Labelled *l, Error *error)
 
 int main(int argc, char **argv)
 {
-    Settings s = {.clustering = {.clusters = "auto",
-                                 .linkage = "ward",
-                                 .iterations = 25,
-                                 .redo = 1,
-                                 .whiten = 100,
-                                 .min_size = 1,
-                                 .stability_points = 10000,
-                                 .threshold_distance = NAN,
-                                 .threshold_similarity = NAN}};
+    Settings s = {.clustering = clustering_defaults()};
     ClusteringOptions *c = &s.clustering;
     const Option options[] = {
         option_required(

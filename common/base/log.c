@@ -63,7 +63,8 @@ const char *log_bytes(char text[32], double n_bytes)
 
 int program_fail(const Program *program, const Error *error)
 {
-    text_print_line(stderr, "voxloop-%s: error: %s", program->name, error->text);
+    char command[64];
+    text_print_line(stderr, "%s: error: %s", program_command(program, command), error->text);
     int status = interrupt_status();
     return status ? status : 1;
 }

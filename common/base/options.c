@@ -414,8 +414,15 @@ void program_misuse(const Program *program, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    text_print_line(stderr, "voxloop-%s: error: %s", program->name, text);
+    char command[64];
+    text_print_line(stderr, "%s: error: %s", program_command(program, command), text);
     exit(2);
+}
+
+const char *program_command(const Program *program, char text[64])
+{
+    snprintf(text, 64, program->is_verb ? "voxloop %s" : "voxloop-%s", program->name);
+    return text;
 }
 
 static cJSON *option_json(const Option *option)

@@ -64,6 +64,7 @@ Option option_required(Option option); // misuse when it is left out
 
 typedef struct Program {
     const char *name;     // "pretrain": the executable is voxloop-pretrain, the section [pretrain]
+    bool is_verb;         // of the front program: the command is `voxloop NAME`
     const char *summary;  // one sentence for --help
     const char *usage;    // "[options] --audio DIR --out FILE"
     const char *details;  // a paragraph under the options, or NULL
@@ -88,6 +89,9 @@ void program_begin(Program *program, const Option *options, int argc, char **arg
 // The values in force as a JSON object text (for provenance and recipe digests): the table's options and the
 // seed, without the threads, --quiet and --config. The caller frees with mem_free().
 char *program_options_json(const Program *program);
+
+// "voxloop-extract", or "voxloop embed" for a verb of the front program.
+const char *program_command(const Program *program, char text[64]);
 
 // Misuse found after parsing (options that contradict each other): prints the line and exits 2.
 void program_misuse(const Program *program, const char *format, ...)

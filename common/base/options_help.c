@@ -63,9 +63,9 @@ static void default_text(const Option *option, char text[256])
         snprintf(text, 256, "default %s", *(bool *)option->value ? "yes" : "no");
     else if (option->type == OPTION_INTEGER)
         snprintf(text, 256, "default %" PRId64, *(int64_t *)option->value);
-    else if (option->type == OPTION_REAL)
+    else if (option->type == OPTION_REAL && !isnan(*(double *)option->value)) // NaN: not given
         snprintf(text, 256, "default %.12g", *(double *)option->value);
-    else if (*(const char **)option->value && **(const char **)option->value)
+    else if (option->type != OPTION_REAL && *(const char **)option->value && **(const char **)option->value)
         snprintf(text, 256, "default %s", *(const char **)option->value);
 }
 
@@ -134,9 +134,10 @@ static void print_options(const Option *options, int width)
 
 void options_print_help(const Program *program, const Option *common)
 {
-    printf("voxloop-%s: ", program->name);
+    char command[64];
+    printf("%s: ", program_command(program, command));
     print_wrapped(program->summary, 0);
-    printf("\nusage: voxloop-%s %s\n", program->name, program->usage ? program->usage : "[options]");
+    printf("\nusage: %s %s\n", command, program->usage ? program->usage : "[options]");
     const Option *options = program->options;
     int width = column_width(common, column_width(options, 0));
     if (options && options->name && options->type != OPTION_HEADING)

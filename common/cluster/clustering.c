@@ -56,6 +56,19 @@ static int prepare_rows(const ClusteringOptions *options, Embeddings *e, Error *
     return normalise(options, e, " after centring", error);
 }
 
+ClusteringOptions clustering_defaults(void)
+{
+    return (ClusteringOptions){.clusters = "auto",
+                               .linkage = "ward",
+                               .iterations = 25,
+                               .redo = 1,
+                               .whiten = 100,
+                               .min_size = 1,
+                               .stability_points = 10000,
+                               .threshold_distance = NAN,
+                               .threshold_similarity = NAN};
+}
+
 int64_t clustering_points(const ClusteringOptions *options, int64_t n)
 {
     int64_t most = options->centroids > 0 ? options->centroids : MOST_POINTS;

@@ -37,6 +37,8 @@ typedef struct Clustering {
     int64_t n_small, n_dropped; // clusters below min_size, and their utterances
 } Clustering;
 
+ClusteringOptions clustering_defaults(void); // with `auto`; without a name
+
 // How many points are agglomerated of n rows.
 int64_t clustering_points(const ClusteringOptions *options, int64_t n);
 

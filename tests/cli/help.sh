@@ -16,8 +16,16 @@ for program in $programs; do
     [ -z "${VOXLOOP_UPDATE:-}" ] || cp "$scratch/help" "$expected"
     diff -u "$expected" "$scratch/help" >&2 || wrong="$wrong $program"
 done
+for verb in "" $("$bin/voxloop" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
+    expected=$golden/front${verb:+-$verb}.txt
+    "$bin/voxloop" $verb --help >"$scratch/help" 2>"$scratch/stderr" || fail "voxloop $verb --help: exit status $?"
+    [ ! -s "$scratch/stderr" ] || fail "voxloop $verb --help writes on stderr: $(cat "$scratch/stderr")"
+    [ -z "${VOXLOOP_UPDATE:-}" ] || cp "$scratch/help" "$expected"
+    diff -u "$expected" "$scratch/help" >&2 || wrong="$wrong voxloop-$verb"
+done
 for expected in "$golden"/*.txt; do
     stage=$(basename "$expected" .txt)
+    case $stage in front*) continue ;; esac
     [ -x "$bin/voxloop-$stage" ] || echo "SKIPPED: voxloop-$stage is not built" >&2
 done
 [ -z "$wrong" ] || fail "--help differs from $golden:$wrong; if that is meant: VOXLOOP_UPDATE=1 bash $0 $bin"
