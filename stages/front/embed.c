@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "cache/embeddings.h"
 #include "cache/kaldi_ark.h"
 #include "front.h"
@@ -16,7 +17,9 @@ typedef struct Settings {
 static void print_text(const Recordings *r, const float *rows, int64_t dim)
 {
     for (int64_t i = 0; i < r->n; i++) {
-        printf("%s  [", r->names[i]);
+        char *name = text_visible(r->names[i]);
+        printf("%s  [", name);
+        mem_free(name);
         for (int64_t d = 0; d < dim; d++)
             printf(" %.9g", (double)rows[i * dim + d]);
         printf(" ]\n");

@@ -9,6 +9,7 @@
 #include "audio/sources.h"
 #include "base/files.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "front.h"
 #include "score/cosine.h"
 
@@ -149,12 +150,19 @@ static void print_json(const Field *fields, int n)
     cJSON_Delete(row);
 }
 
+static void print_visible(const char *text, const char *gap)
+{
+    char *visible = text_visible(text);
+    printf("%s%s", visible, gap);
+    mem_free(visible);
+}
+
 static void print_text(const Field *fields, int n)
 {
     for (int i = 0; i < n; i++) {
         const char *gap = i + 1 < n ? "\t" : "\n";
         if (fields[i].kind == FIELD_TEXT)
-            printf("%s%s", fields[i].text, gap);
+            print_visible(fields[i].text, gap);
         else if (isfinite(fields[i].number))
             printf("%.*f%s", fields[i].digits, fields[i].number, gap);
         else
