@@ -16,7 +16,7 @@ typedef struct Utterance {
 } Utterance;
 
 struct Corpus {
-    char *folder, digest[17];
+    char *folder;
     char **utts; // [n], sorted
     Utterance *utterances;
     int64_t n;
@@ -86,8 +86,7 @@ static int load_table(Corpus *corpus, Error *error)
     int status = -1;
     if (!file_exists(path)) {
         error_set(error, "%s holds no utts.tsv; make the folder with voxloop-prepare", corpus->folder);
-    } else if (file_digest(path, corpus->digest, error) == 0 &&
-               lines_load(path, &lines, &n_lines, error) == 0) {
+    } else if (lines_load(path, &lines, &n_lines, error) == 0) {
         status = n_lines > 1 ? 0 : error_set(error, "%s lists no utterances", path);
         corpus->utts = mem_zero((size_t)n_lines, sizeof(char *));
         corpus->utterances = mem_zero((size_t)n_lines, sizeof(Utterance));
@@ -142,11 +141,6 @@ int64_t corpus_samples(const Corpus *corpus, int64_t index)
 int64_t corpus_find(const Corpus *corpus, const char *utt)
 {
     return strings_find(corpus->utts, corpus->n, utt);
-}
-
-const char *corpus_digest(const Corpus *corpus)
-{
-    return corpus->digest;
 }
 
 int corpus_read(const Corpus *corpus, int64_t index, int64_t start, int64_t count, float *samples,

@@ -15,7 +15,6 @@ int64_t corpus_count(const Corpus *corpus);
 const char *corpus_utt(const Corpus *corpus, int64_t index);
 int64_t corpus_samples(const Corpus *corpus, int64_t index);
 int64_t corpus_find(const Corpus *corpus, const char *utt); // -1: not there
-const char *corpus_digest(const Corpus *corpus);            // of utts.tsv, for provenance
 // Samples [start, start + count) in [-1, 1).
 int corpus_read(const Corpus *corpus, int64_t index, int64_t start, int64_t count, float *samples,
                 Error *error);

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "cache/corpus.h"
@@ -25,8 +27,9 @@ typedef struct Rows {
 struct CorpusWriter {
     CorpusWriterOptions options;
     ShardWriter *shard; // the present one; NULL: none is open
+    Digest *digest;     // of its members so far
     int64_t n_shards, n_sources, n_accepted, n_samples;
-    Rows utts, rejects;
+    Rows utts, rejects, shards;
     Rows part; // since the last finished shard: "+" and a row of utts.tsv, or "-" and a row of rejects.tsv
 };
 
@@ -94,20 +97,21 @@ static void take_row(CorpusWriter *writer, const char *line)
     writer->n_samples += strtoll(strrchr(line, '\t') + 1, NULL, 10);
 }
 
-// A part: the recipe, the number of sources up to its end, and the rows. False: not of this recipe, or not
-// there.
+// A part: the recipe, the number of sources up to its end, the row of shards.tsv, and the rows of the others.
+// False: not of this recipe, or not there.
 static bool take_part(CorpusWriter *writer)
 {
     char *path = part_path(writer, writer->n_shards), *shard = shard_path(writer, writer->n_shards);
     char **lines = NULL;
     int64_t n_lines = 0;
-    bool taken = file_exists(path) && lines_load(path, &lines, &n_lines, NULL) == 0 && n_lines > 2 &&
+    bool taken = file_exists(path) && lines_load(path, &lines, &n_lines, NULL) == 0 && n_lines > 3 &&
                  strcmp(lines[0], writer->options.recipe) == 0;
     ShardReader *reader = taken ? shard_reader_open(shard, NULL) : NULL;
     if (reader) {
         writer->n_sources = strtoll(lines[1], NULL, 10);
+        fprintf(writer->shards.stream, "%s\n", lines[2]);
         writer->n_shards++;
-        for (int64_t i = 2; i < n_lines; i++)
+        for (int64_t i = 3; i < n_lines; i++)
             take_row(writer, lines[i]);
     }
     shard_reader_close(reader);
@@ -117,10 +121,11 @@ static bool take_part(CorpusWriter *writer)
     return reader != NULL;
 }
 
-static int publish_part(CorpusWriter *writer, Error *error)
+// shard_row: of shards.tsv.
+static int publish_part(CorpusWriter *writer, const char *shard_row, Error *error)
 {
     char *path = part_path(writer, writer->n_shards - 1),
-         *text = mem_printf("%s\n%" PRId64 "\n%s", writer->options.recipe, writer->n_sources,
+         *text = mem_printf("%s\n%" PRId64 "\n%s\n%s", writer->options.recipe, writer->n_sources, shard_row,
                             rows_text(&writer->part));
     int status = publish_text(path, text, error);
     mem_free(text);
@@ -144,8 +149,10 @@ CorpusWriter *corpus_writer_open(const CorpusWriterOptions *options, int64_t *n_
     writer->options.recipe = mem_strdup(options->recipe);
     rows_init(&writer->utts);
     rows_init(&writer->rejects);
+    rows_init(&writer->shards);
     rows_init(&writer->part);
     fprintf(writer->utts.stream, "utt\tshard\tsamples\n");
+    fprintf(writer->shards.stream, "shard\tbytes\txxh64\n");
     fprintf(writer->rejects.stream, "path\treason\n");
     while (take_part(writer))
         continue;
@@ -185,10 +192,25 @@ static char *wav_encode(const int16_t *samples, int64_t n, size_t *n_bytes)
 static int open_shard(CorpusWriter *writer, Error *error)
 {
     remove_path(in_folder(writer, "utts.tsv"));
+    writer->digest = digest_create();
     char *path = shard_path(writer, writer->n_shards++);
     writer->shard = shard_writer_create(path, writer->options.compression_level, error);
     mem_free(path);
     return writer->shard ? 0 : -1;
+}
+
+// "audio-00000.tar.zst", its bytes, the digest of its members: the audio itself, however it was compressed.
+static char *finish_shard_row(CorpusWriter *writer)
+{
+    char hex[17], *name = shard_name(writer->n_shards - 1), *path = shard_path(writer, writer->n_shards - 1);
+    struct stat info = {0};
+    stat(path, &info);
+    digest_finish(writer->digest, hex);
+    writer->digest = NULL;
+    char *row = mem_printf("%s\t%" PRId64 "\t%s", name, (int64_t)info.st_size, hex);
+    mem_free(path);
+    mem_free(name);
+    return row;
 }
 
 static int close_shard(CorpusWriter *writer, Error *error)
@@ -197,7 +219,13 @@ static int close_shard(CorpusWriter *writer, Error *error)
     writer->shard = NULL;
     if (!shard)
         return 0;
-    return shard_writer_commit(shard, error) < 0 ? -1 : publish_part(writer, error);
+    if (shard_writer_commit(shard, error) < 0)
+        return -1;
+    char *row = finish_shard_row(writer);
+    fprintf(writer->shards.stream, "%s\n", row);
+    int status = publish_part(writer, row, error);
+    mem_free(row);
+    return status;
 }
 
 static void add_utt_row(CorpusWriter *writer, const char *utt, int64_t n)
@@ -218,6 +246,8 @@ int corpus_writer_add(CorpusWriter *writer, const char *utt, const int16_t *samp
     size_t n_bytes;
     char *wav = wav_encode(samples, n, &n_bytes), *member = mem_printf("%s.wav", utt);
     int status = shard_writer_add(writer->shard, member, wav, n_bytes, error);
+    digest_add(writer->digest, member, strlen(member) + 1);
+    digest_add(writer->digest, wav, n_bytes);
     mem_free(member);
     mem_free(wav);
     if (status == 0)
@@ -278,6 +308,7 @@ static int commit(CorpusWriter *writer, Error *error)
     for (int64_t surplus = writer->n_shards; remove_path(shard_path(writer, surplus)); surplus++)
         continue;
     if (publish_rows(writer, "rejects.tsv", &writer->rejects, error) < 0 ||
+        publish_rows(writer, "shards.tsv", &writer->shards, error) < 0 ||
         publish_rows(writer, "utts.tsv", &writer->utts, error) < 0)
         return -1;
     remove_parts(writer, 0);
@@ -295,9 +326,13 @@ void corpus_writer_abandon(CorpusWriter *writer)
 {
     if (!writer)
         return;
+    char unused[17];
     shard_writer_abandon(writer->shard);
+    if (writer->digest)
+        digest_finish(writer->digest, unused);
     rows_release(&writer->utts);
     rows_release(&writer->rejects);
+    rows_release(&writer->shards);
     rows_release(&writer->part);
     mem_free((char *)writer->options.folder);
     mem_free((char *)writer->options.recipe);

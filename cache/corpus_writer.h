@@ -1,4 +1,4 @@
-// Writes the audio folder that cache/corpus.h reads: shards, utts.tsv, rejects.tsv.
+// Writes the audio folder that cache/corpus.h reads: shards, utts.tsv, shards.tsv, rejects.tsv.
 //
 //     CorpusWriter *writer = corpus_writer_open(&options, &n_done, error);
 //     for (i = n_done; i < n; i++)                                // sources in the C locale's order of their
@@ -8,7 +8,9 @@
 //
 // utts.tsv is removed before the first shard changes and published last: a folder that has one is whole. With
 // each finished shard goes a hidden file that says which sources it covers; a later run with the same recipe
-// goes on behind the last of them and ends in the same bytes. Nothing is written before the first utterance.
+// goes on behind the last of them and ends in the same bytes. shards.tsv (shard, bytes, digest of the names
+// and WAVs in it, taken while they are written) lets others tell by a few kilobytes what the shards hold.
+// Nothing is written before the first utterance.
 #pragma once
 #include <stdint.h>
 #include "base/error.h"

@@ -57,12 +57,17 @@ static int publish_both(PublishFile *ark, PublishFile *scp, const char *path, co
     return -1;
 }
 
+char *ark_scp_path(const char *ark)
+{
+    size_t n = strlen(ark), stem = n > 4 && strcmp(ark + n - 4, ".ark") == 0 ? n - 4 : n;
+    return mem_printf("%.*s.scp", (int)stem, ark);
+}
+
 int ark_publish(const char *path, const Embeddings *embeddings, Error *error)
 {
     if (check_ids(path, embeddings, error) < 0)
         return -1;
-    size_t n = strlen(path), stem = n > 4 && strcmp(path + n - 4, ".ark") == 0 ? n - 4 : n;
-    char *scp_path = mem_printf("%.*s.scp", (int)stem, path);
+    char *scp_path = ark_scp_path(path);
     PublishFile *ark = publish_open(path, error), *scp = ark ? publish_open(scp_path, error) : NULL;
     int status = -1;
     if (scp)
@@ -152,16 +157,29 @@ typedef struct OpenArk {
     FILE *file;
 } OpenArk;
 
+// Cuts a line of `utt file:offset`.
+static int parse_scp_line(const char *path, char *line, char **utt, char **place, long long *offset,
+                          Error *error)
+{
+    char *rest = NULL, *end;
+    *utt = strtok_r(line, " \t", &rest);
+    *place = strtok_r(NULL, "", &rest);
+    char *colon = *place ? strrchr(*place, ':') : NULL;
+    if (!colon)
+        return error_set(error, "%s: %s has no `archive:offset`", path, *utt);
+    *colon = '\0';
+    *offset = strtoll(colon + 1, &end, 10);
+    if (end == colon + 1 || *end || *offset < 0)
+        return error_set(error, "%s: %s has no `archive:offset`", path, *utt);
+    return 0;
+}
+
 static int read_scp_line(const char *path, char *line, OpenArk *ark, Rows *rows, Error *error)
 {
-    char *rest = NULL, *utt = strtok_r(line, " \t", &rest), *place = strtok_r(NULL, "", &rest), *end;
-    char *colon = place ? strrchr(place, ':') : NULL;
-    if (!colon)
-        return error_set(error, "%s: %s has no `archive:offset`", path, utt);
-    *colon = '\0';
-    long long offset = strtoll(colon + 1, &end, 10);
-    if (end == colon + 1 || *end || offset < 0)
-        return error_set(error, "%s: %s has no `archive:offset`", path, utt);
+    char *utt, *place;
+    long long offset;
+    if (parse_scp_line(path, line, &utt, &place, &offset, error) < 0)
+        return -1;
     if (!ark->path || strcmp(ark->path, place) != 0) {
         if (ark->file)
             fclose(ark->file);
@@ -191,4 +209,33 @@ int ark_scp_load(const char *path, Embeddings *embeddings, Error *error)
     mem_free(ark.path);
     strings_free(lines, n);
     return status;
+}
+
+int ark_scp_archives(const char *path, char ***archives, int64_t *n, Error *error)
+{
+    char **lines, **found = NULL, *utt, *place;
+    int64_t n_lines, n_found = 0;
+    long long offset;
+    if (lines_load(path, &lines, &n_lines, error) < 0)
+        return -1;
+    int status = 0;
+    for (int64_t i = 0; i < n_lines && status == 0; i++) {
+        if ((status = parse_scp_line(path, lines[i], &utt, &place, &offset, error)) < 0)
+            break;
+        bool known = false;
+        for (int64_t k = n_found; k-- > 0 && !known;)
+            known = strcmp(found[k], place) == 0;
+        if (known)
+            continue;
+        found = mem_grow(found, (size_t)n_found + 1, sizeof *found);
+        found[n_found++] = mem_strdup(place);
+    }
+    strings_free(lines, n_lines);
+    if (status < 0) {
+        strings_free(found, n_found);
+        return -1;
+    }
+    *archives = found;
+    *n = n_found;
+    return 0;
 }

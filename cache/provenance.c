@@ -1,105 +1,109 @@
-#include "cache/provenance.h"
+#include "cache/provenance_run.h"
 
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
-#include <cjson/cJSON.h>
-
-#include "base/files.h"
+#include "base/digest.h"
 #include "base/memory.h"
-#include "base/threads.h"
-#include "cache/publish.h"
 
-static double cpu_seconds(void)
+static Provenance *runs; // one, but for tests that play several programs
+
+const char *provenance_path(const Option *option, OptionRole role)
 {
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) != 0)
-        return 0;
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    return option->role == role ? *(const char **)option->value : NULL;
 }
 
-// {"path": ..., "xxh64": ...}; NULL after error_set().
-static cJSON *describe_file(const char *path, Error *error)
+Provenance *provenance_of(const Program *program)
 {
-    char digest[17];
-    char *table = path_join(path, "utts.tsv");
-    const char *hashed = folder_exists(path) ? table : path;
-    bool by_name = hashed == table && !file_exists(table);
-    cJSON *item = NULL;
-    if (by_name || file_digest(hashed, digest, error) == 0) {
-        item = cJSON_CreateObject();
-        cJSON_AddStringToObject(item, "path", by_name ? path : hashed);
-        if (by_name)
-            cJSON_AddNullToObject(item, "xxh64");
-        else
-            cJSON_AddStringToObject(item, "xxh64", digest);
+    Provenance *run = runs;
+    while (run && run->program != program)
+        run = run->next;
+    if (run)
+        return run;
+    run = mem_zero(1, sizeof *run);
+    *run = (Provenance){.program = program, .next = runs};
+    const Option *option;
+    for (int64_t i = 0; (option = program_option(program, i)); i++) {
+        const char *path = provenance_path(option, OPTION_INPUT);
+        if (!path)
+            continue;
+        run->inputs = mem_grow(run->inputs, (size_t)run->n_inputs + 1, sizeof *run->inputs);
+        ProvenanceInput *input = &run->inputs[run->n_inputs++];
+        *input = (ProvenanceInput){.option = option, .path = path};
+        content_look(path, NULL, &input->content, NULL); // whoever reads it says what is wrong
     }
-    mem_free(table);
-    return item;
+    return runs = run;
 }
 
-static int add_inputs(cJSON *record, const char *const *inputs, Error *error)
+void provenance_begin(const Program *program)
 {
-    cJSON *list = cJSON_AddArrayToObject(record, "inputs");
-    for (; *inputs; inputs++) {
-        cJSON *item = describe_file(*inputs, error);
-        if (!item)
-            return -1;
-        cJSON_AddItemToArray(list, item);
+    provenance_of(program);
+}
+
+void provenance_stands_for(const Program *program, const char *option, Content *content)
+{
+    Provenance *run = provenance_of(program);
+    for (int64_t i = 0; i < run->n_inputs; i++)
+        if (strcmp(run->inputs[i].option->name, option) == 0) {
+            content_release(&run->inputs[i].content);
+            run->inputs[i].content = *content;
+            *content = (Content){0};
+        }
+}
+
+void provenance_also_wrote(const Program *program, const char *path)
+{
+    Provenance *run = provenance_of(program);
+    run->also_wrote = mem_grow(run->also_wrote, (size_t)run->n_also_wrote + 1, sizeof(char *));
+    run->also_wrote[run->n_also_wrote++] = mem_strdup(path);
+}
+
+char *provenance_record_path(const char *artefact)
+{
+    return mem_printf("%s.json", artefact);
+}
+
+// --- the recipe
+
+static void add_line(Digest *digest, const char *name, const char *what, const char *value)
+{
+    char *line = mem_printf("%s %s %s", name, what, value ? value : "");
+    digest_add(digest, line, strlen(line) + 1);
+    mem_free(line);
+}
+
+int provenance_digest(ProvenanceInput *input, Error *error)
+{
+    if (!input->content.path && content_look(input->path, NULL, &input->content, error) < 0)
+        return -1;
+    return content_digest(&input->content, error);
+}
+
+static void add_option(Digest *digest, const Option *option)
+{
+    char *value = option_value(option);
+    if (option->role == OPTION_SETTING)
+        add_line(digest, option->name, value ? "is" : "is not given", value);
+    else if (provenance_path(option, OPTION_OUTPUT))
+        add_line(digest, option->name, "is written", NULL);
+    mem_free(value);
+}
+
+int provenance_recipe(const Program *program, char recipe[17], Error *error)
+{
+    Provenance *run = provenance_of(program);
+    Digest *digest = digest_create();
+    char *version =
+        mem_printf("%.*s", (int)(strrchr(VOXLOOP_VERSION, '.') - VOXLOOP_VERSION), VOXLOOP_VERSION);
+    add_line(digest, program->name, "version", version);
+    mem_free(version);
+    const Option *option;
+    for (int64_t i = 0; (option = program_option(program, i)); i++)
+        add_option(digest, option);
+    int status = 0;
+    for (int64_t i = 0; i < run->n_inputs && status == 0; i++) {
+        status = provenance_digest(&run->inputs[i], error);
+        add_line(digest, run->inputs[i].option->name, "holds", run->inputs[i].content.digest);
     }
-    return 0;
-}
-
-static void add_program(cJSON *record, const Program *program)
-{
-    cJSON_AddStringToObject(record, "program", program->name);
-    cJSON_AddStringToObject(record, "version", VOXLOOP_VERSION);
-    cJSON *command = cJSON_AddArrayToObject(record, "command");
-    for (int i = 0; i < program->argc; i++)
-        cJSON_AddItemToArray(command, cJSON_CreateString(program->argv[i]));
-    char *options = program_options_json(program);
-    cJSON_AddItemToObject(record, "options", cJSON_Parse(options));
-    mem_free(options);
-    if (program->config_file)
-        cJSON_AddStringToObject(record, "config_file", program->config_file);
-}
-
-static void add_costs(cJSON *record, const Program *program)
-{
-    time_t now = time(NULL);
-    struct tm utc;
-    char finished[32];
-    strftime(finished, sizeof finished, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    cJSON_AddStringToObject(record, "threads", threads_describe());
-    cJSON_AddStringToObject(record, "finished", finished);
-    cJSON_AddNumberToObject(record, "wall_seconds", clock_seconds() - program->start_seconds);
-    cJSON_AddNumberToObject(record, "cpu_seconds", cpu_seconds());
-    cJSON_AddNumberToObject(record, "peak_bytes", (double)mem_peak_bytes());
-}
-
-int provenance_publish(const Program *program, const char *artefact, const char *const *inputs, Error *error)
-{
-    if (publish_is_through(artefact)) // /dev/null.json is no place for a record
-        return 0;
-    cJSON *record = cJSON_CreateObject();
-    cJSON *output = describe_file(artefact, error);
-    int status = output ? 0 : -1;
-    if (output)
-        cJSON_AddItemToObject(record, "artefact", output);
-    if (status == 0)
-        status = add_inputs(record, inputs, error);
-    if (status == 0) {
-        add_program(record, program);
-        add_costs(record, program);
-        char *json = cJSON_Print(record), *text = mem_printf("%s\n", json);
-        char *path = mem_printf("%s.json", artefact);
-        status = publish_text(path, text, error);
-        mem_free(path);
-        mem_free(text);
-        cJSON_free(json);
-    }
-    cJSON_Delete(record);
+    digest_finish(digest, recipe);
     return status;
 }

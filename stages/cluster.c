@@ -12,6 +12,7 @@
 #include "cache/lists.h"
 #include "cache/outputs.h"
 #include "cache/provenance.h"
+#include "cache/up_to_date.h"
 #include "cluster/clustering.h"
 #include "cluster/kmeans.h"
 #include "cluster/quality.h"
@@ -208,8 +209,6 @@ static void check_settings(const Program *program, const ClusteringOptions *o)
 
 static int label(const Program *program, const Settings *s, Labelled *l, int64_t *classes, Error *error)
 {
-    const char *inputs[] = {s->embeddings, s->previous ? s->previous : s->truth,
-                            s->previous ? s->truth : NULL, NULL};
     if ((s->truth && load_truth(s->truth, &l->clustering.embeddings, classes, error) < 0) ||
         cluster_embeddings(&s->clustering, &l->clustering, classes, error) < 0 ||
         number_clusters(s, l, error) < 0)
@@ -217,9 +216,9 @@ static int label(const Program *program, const Settings *s, Labelled *l, int64_t
     l->has_truth = s->truth != NULL;
     if (l->has_truth)
         agreement_measure(classes, l->clustering.labels, l->clustering.embeddings.n, &l->truth);
-    if (publish_labels(s->out, l, error) < 0 || provenance_publish(program, s->out, inputs, error) < 0)
+    if (publish_labels(s->out, l, error) < 0 || publish_summary(s, l, error) < 0)
         return -1;
-    return publish_summary(s, l, error);
+    return provenance_publish(program, s->out, error);
 }
 
 static int run(const Program *program, Settings *s, Labelled *l, Error *error)
@@ -274,6 +273,8 @@ int main(int argc, char **argv)
                        .usage = "[options] --embeddings FILE --out FILE --report FILE"};
     program_begin(&program, options, argc, argv);
     check_settings(&program, c);
+    if (up_to_date(&program, s.plan ? NULL : s.out))
+        return 0;
     if (s.plan) {
         plan(&s);
         return program_done(&program, "a plan for %lld utterances", (long long)s.plan);

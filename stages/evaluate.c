@@ -10,6 +10,7 @@
 #include "cache/outputs.h"
 #include "cache/pieces.h"
 #include "cache/provenance.h"
+#include "cache/up_to_date.h"
 #include "cache/publish.h"
 #include "report/eval_summary.h"
 #include "score/calibration.h"
@@ -224,15 +225,10 @@ static int run(const Program *program, const Settings *s, Evaluation *e, Error *
     e->result.n_nontarget = e->trials.n_nontarget;
     e->result.trial_form = e->trials.form;
     e->scores = mem_alloc((size_t)e->trials.n + 1, sizeof(double));
-    const char *inputs[7] = {s->embeddings},
-               *optional[] = {s->trials, s->cohort, s->cohort_labels, s->calibration, s->pair_head};
-    for (int i = 0, n = 1; i < 5; i++)
-        if (optional[i])
-            inputs[n++] = optional[i];
     if (evaluate(s, program->seed, &e->embeddings, &e->trials, e->scores, &e->result, error) < 0 ||
         publish_scores(s->scores, &e->embeddings, &e->trials, e->scores, error) < 0 ||
-        provenance_publish(program, s->scores, inputs, error) < 0 ||
-        eval_summary_publish(s->report, &e->result, error) < 0)
+        eval_summary_publish(s->report, &e->result, error) < 0 ||
+        provenance_publish(program, s->scores, error) < 0)
         return -1;
     eval_summary_print(s->scores, &e->result);
     return 0;
@@ -298,6 +294,8 @@ int main(int argc, char **argv)
     bool normalises = strcmp(s.norm, "none") != 0;
     if (normalises == !s.cohort)
         program_misuse(&program, "--norm s-norm or as-norm and --cohort FILE belong together");
+    if (up_to_date(&program, s.scores))
+        return 0;
     outputs_check(&program, NULL);
 
     Error error = {0};

@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "cache/kaldi_ark.h"
 #include "cache/outputs.h"
 #include "cache/provenance.h"
+#include "cache/up_to_date.h"
 #include "train/extraction.h"
 
 static int publish(const Program *program, const ExtractionOptions *s, const char *format,
@@ -19,7 +21,12 @@ static int publish(const Program *program, const ExtractionOptions *s, const cha
         write = ark_publish;
     if (write(s->out, embeddings, error) < 0)
         return -1;
-    return provenance_publish(program, s->out, (const char *[]){s->audio, s->model, NULL}, error);
+    if (write == ark_publish) {
+        char *scp = ark_scp_path(s->out);
+        provenance_also_wrote(program, scp);
+        mem_free(scp);
+    }
+    return provenance_publish(program, s->out, error);
 }
 
 int main(int argc, char **argv)
@@ -54,10 +61,16 @@ int main(int argc, char **argv)
     program_begin(&program, options, argc, argv);
     if (s.halves > 0 && s.crops > 0)
         program_misuse(&program, "--halves and --crops exclude each other");
+    if (up_to_date(&program, s.out))
+        return 0;
     outputs_check(&program, NULL);
     Error error = {0};
     Embeddings embeddings = {0};
-    int status = extract_embeddings(&s, &program, &embeddings, &error);
+    char recipe[17];
+    s.recipe = recipe;
+    int status = provenance_recipe(&program, recipe, &error);
+    if (status == 0)
+        status = extract_embeddings(&s, &embeddings, &error);
     if (status == 0)
         status = publish(&program, &s, format, &embeddings, &error);
     int64_t n = embeddings.n, dim = embeddings.dim;

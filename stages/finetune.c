@@ -10,6 +10,7 @@
 #include "cache/corpus.h"
 #include "cache/outputs.h"
 #include "cache/provenance.h"
+#include "cache/up_to_date.h"
 #include "train/architecture.h"
 #include "train/classifier_trainer.h"
 #include "train/labelling.h"
@@ -167,24 +168,14 @@ static int create_trainer(const Settings *s, const ClassifierOptions *options, F
     return train_check_crop(&s->train, classifier_trainer_encoder(f->trainer), s->frames, error);
 }
 
-static int make_recipe(const Program *program, const Settings *s, const Finetuning *f, char recipe[17],
-                       Error *error)
-{
-    char labels[17], init[17] = "none", teacher[17] = "";
-    if (file_digest(s->labels, labels, error) < 0 || (s->init && file_digest(s->init, init, error) < 0) ||
-        (s->teacher && file_digest(s->teacher, teacher, error) < 0))
-        return -1;
-    train_recipe(program, (const char *[]){corpus_digest(f->corpus), labels, init, teacher, NULL}, recipe);
-    return 0;
-}
-
 // gate.json beside the model, for the report.
-static int publish_gate(const Settings *s, const Finetuning *f, Error *error)
+static int publish_gate(const Program *program, const Settings *s, const Finetuning *f, Error *error)
 {
     if (s->gate_epoch == 0)
         return 0;
     char *folder = path_folder(s->train.out), *path = path_join(folder, "gate.json");
     int status = gate_publish(classifier_trainer_gate(f->trainer), path, error);
+    provenance_also_wrote(program, path);
     mem_free(path);
     mem_free(folder);
     return status;
@@ -197,7 +188,7 @@ static int train(const Program *program, const Settings *s, Finetuning *f, int64
         labelling_load(s->labels, f->corpus, &f->labelling, error) < 0 ||
         train_augmenter(&s->train, f->corpus, program->seed, &f->augmenter, error) < 0 ||
         (s->teacher && teacher_load(s->teacher, f->corpus, &f->teacher, error) < 0) ||
-        prepare_training(s, program->seed, f, error) < 0 || make_recipe(program, s, f, recipe, error) < 0)
+        prepare_training(s, program->seed, f, error) < 0 || provenance_recipe(program, recipe, error) < 0)
         return -1;
     *n_steps = train_steps(&s->train, sampler_steps_per_epoch(f->sampler));
     ClassifierOptions options = classifier_of(s, f, program->seed, *n_steps);
@@ -207,10 +198,9 @@ static int train(const Program *program, const Settings *s, Finetuning *f, int64
         train_loop_from(&s->train, program, recipe, *n_steps, f->corpus, f->sampler, f->augmenter);
     classifier_trainer_attach(f->trainer, &loop);
     ModelInfo info = {f->architecture, *n_steps, program->seed, recipe};
-    if (train_loop_run(&loop, error) < 0 || publish_gate(s, f, error) < 0 ||
+    if (train_loop_run(&loop, error) < 0 || publish_gate(program, s, f, error) < 0 ||
         classifier_trainer_publish(f->trainer, s->train.out, &info, error) < 0 ||
-        provenance_publish(program, s->train.out,
-                           (const char *[]){s->train.audio, s->labels, s->init, s->teacher, NULL}, error) < 0)
+        provenance_publish(program, s->train.out, error) < 0)
         return -1;
     train_loop_finish(&loop);
     return 0;
@@ -326,6 +316,8 @@ int main(int argc, char **argv)
                            "--clip holds for all gradients together."};
     Option *options = train_options(&s.train, own);
     program_begin(&program, options, argc, argv);
+    if (up_to_date(&program, s.train.plan ? NULL : s.train.out))
+        return 0;
     if (!s.train.plan)
         outputs_check(&program, NULL);
     Error error = {0};

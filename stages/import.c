@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "cache/outputs.h"
 #include "cache/provenance.h"
+#include "cache/up_to_date.h"
 #include "cache/publish.h"
 #include "cache/torch_file.h"
 #include "nn/mismatch.h"
@@ -28,19 +29,18 @@ static bool begins(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static int publish_import(const Program *program, const Settings *s, const char *path,
-                          const PeerEncoder *loaded, Error *error)
+static int publish_import(const Program *program, const Settings *s, const PeerEncoder *loaded, Error *error)
 {
-    char digest[17];
-    if (file_digest(path, digest, error) < 0)
+    char recipe[17];
+    if (provenance_recipe(program, recipe, error) < 0)
         return -1;
     if (loaded->without_pooling)
         log_info("the weights are of an encoder without pooling: voxloop-finetune --init starts that anew");
-    const ModelInfo info = {loaded->architecture, 0, 0, digest};
+    const ModelInfo info = {loaded->architecture, 0, 0, recipe};
     if (model_publish(s->out, &loaded->parameters, loaded->without_pooling ? PEER_POOLING_PREFIX : NULL,
                       &info, error) < 0)
         return -1;
-    return provenance_publish(program, s->out, (const char *[]){path, NULL}, error);
+    return provenance_publish(program, s->out, error);
 }
 
 static int import(const Program *program, const Settings *s, Error *error)
@@ -54,7 +54,7 @@ static int import(const Program *program, const Settings *s, Error *error)
         log_info("%s: %s, %lld tensors, %lld left out", peer_path(file),
                  peer_form_names[peer_weights(file)->form], (long long)loaded.parameters.n_items,
                  (long long)loaded.n_left_out);
-        status = publish_import(program, s, peer_path(file), &loaded, error);
+        status = publish_import(program, s, &loaded, error);
         peer_encoder_release(&loaded);
     }
     peer_close(file);
@@ -96,7 +96,8 @@ static int publish_config(const char *path, const cJSON *config, Error *error)
     return status;
 }
 
-static int publish_folder(const char *folder, const Exported *exported, const cJSON *config, Error *error)
+static int publish_folder(const Program *program, const char *folder, const Exported *exported,
+                          const cJSON *config, Error *error)
 {
     static const SafeMetadata metadata[] = {{"format", "pt"}};
     char *weights = path_join(folder, "model.safetensors"), *sizes = path_join(folder, "config.json");
@@ -104,21 +105,25 @@ static int publish_folder(const char *folder, const Exported *exported, const cJ
                          safe_publish(weights, exported->tensors, exported->n, metadata, 1, error) == 0
                      ? publish_config(sizes, config, error)
                      : -1;
+    if (status == 0)
+        status = provenance_publish(program, weights, error);
     mem_free(weights);
     mem_free(sizes);
     return status;
 }
 
 // The reference's checkpoints do not tell their sizes: these go into <name>.json, where peer_open() looks.
-static int publish_tuned(const char *path, const Exported *exported, const cJSON *config, Error *error)
+static int publish_tuned(const Program *program, const char *path, const Exported *exported,
+                         const cJSON *config, Error *error)
 {
     const char *ending = strrchr(path_name(path), '.');
     char *sizes = mem_printf("%.*s.json", (int)(ending ? ending - path : (ptrdiff_t)strlen(path)), path);
     int status = torch_publish(path, NULL, NULL, exported->tensors, exported->n, error);
     if (status == 0)
         status = publish_config(sizes, config, error);
+    provenance_also_wrote(program, sizes);
     mem_free(sizes);
-    return status;
+    return status == 0 ? provenance_publish(program, path, error) : -1;
 }
 
 // The dictionary in the checkpoint that holds the tensors; NULL: they are the checkpoint.
@@ -127,7 +132,7 @@ static const char *group_of(PeerForm form)
     return form == PEER_MICROSOFT ? "model" : form == PEER_MFA_CONFORMER ? "state_dict" : NULL;
 }
 
-static int publish_export(const Settings *s, PeerForm form, const SafeReader *model,
+static int publish_export(const Program *program, const Settings *s, PeerForm form, const SafeReader *model,
                           const cJSON *architecture, Error *error)
 {
     Exported exported = {0};
@@ -137,11 +142,13 @@ static int publish_export(const Settings *s, PeerForm form, const SafeReader *mo
         return error_prefix(error, "%s", s->model);
     name_tensors(model, form, &exported);
     if (form == PEER_HUGGING_FACE)
-        status = publish_folder(s->out, &exported, config, error);
+        status = publish_folder(program, s->out, &exported, config, error);
     else if (form == PEER_WAVLM_SSL_SV)
-        status = publish_tuned(s->out, &exported, config, error);
+        status = publish_tuned(program, s->out, &exported, config, error);
     else
-        status = torch_publish(s->out, group_of(form), config, exported.tensors, exported.n, error);
+        status = torch_publish(s->out, group_of(form), config, exported.tensors, exported.n, error) < 0
+                     ? -1
+                     : provenance_publish(program, s->out, error);
     for (int64_t i = 0; i < exported.n; i++)
         mem_free((char *)exported.tensors[i].name);
     mem_free(exported.tensors);
@@ -170,18 +177,41 @@ static int choose_form(const Settings *s, const cJSON *architecture, PeerForm *f
                             peer_form_names[*form]);
 }
 
-static int export(const Settings *s, Error *error)
+static int export(const Program *program, const Settings *s, Error *error)
 {
     PeerForm form;
     SafeReader *model = NULL;
     cJSON *architecture = model_architecture(s->model, error);
     int status = architecture && choose_form(s, architecture, &form, error) == 0 &&
                          (model = safe_open(s->model, error))
-                     ? publish_export(s, form, model, architecture, error)
+                     ? publish_export(program, s, form, model, architecture, error)
                      : -1;
     safe_close(model);
     cJSON_Delete(architecture);
     return status;
+}
+
+// The file beside which the record lies.
+static char *artefact_of(const Settings *s)
+{
+    bool is_folder = s->export && strcmp(s->form, peer_form_names[PEER_HUGGING_FACE]) == 0;
+    return is_folder ? path_join(s->out, "model.safetensors") : mem_strdup(s->out);
+}
+
+static bool is_up_to_date(const Program *program, const Settings *s)
+{
+    Content content;
+    char **names, **paths, *artefact = artefact_of(s);
+    int64_t n = peer_files(s->model, &names, &paths);
+    content_of_files(s->model, names, paths, n, &content);
+    if (n > 0)
+        provenance_stands_for(program, "model", &content);
+    bool is = up_to_date(program, artefact);
+    content_release(&content);
+    strings_free(names, n);
+    strings_free(paths, n);
+    mem_free(artefact);
+    return is;
 }
 
 int main(int argc, char **argv)
@@ -209,9 +239,11 @@ int main(int argc, char **argv)
                    "wespeaker's ECAPA-TDNN and ResNet and the authors' MFA-Conformer; the form is recognised "
                    "by the names."};
     program_begin(&program, options, argc, argv);
+    if (is_up_to_date(&program, &s))
+        return 0;
     outputs_check(&program, s.export && strcmp(s.form, "hugging-face") == 0 ? "out" : NULL);
     Error error = {0};
-    if ((s.export ? export(&s, &error) : import(&program, &s, &error)) < 0)
+    if ((s.export ? export(&program, &s, &error) : import(&program, &s, &error)) < 0)
         return program_fail(&program, &error);
     return program_done(&program, "%s", s.out);
 }

@@ -8,6 +8,7 @@
 #include "cache/corpus.h"
 #include "cache/outputs.h"
 #include "cache/provenance.h"
+#include "cache/up_to_date.h"
 #include "train/architecture.h"
 #include "train/checkpoint.h"
 #include "train/ivector_trainer.h"
@@ -55,9 +56,10 @@ static int train(const Program *program, Settings *s, Error *error)
     Parameters parameters;
     cJSON *architecture = architecture_of(s);
     parameters_init(&parameters);
-    train_recipe(program, (const char *[]){corpus_digest(corpus), NULL}, recipe);
     Encoder *encoder = encoder_create(architecture, &parameters, error);
-    int status = encoder ? parameters_allocate(&parameters, (uint64_t)program->seed, false, error) : -1;
+    int status = encoder && provenance_recipe(program, recipe, error) == 0
+                     ? parameters_allocate(&parameters, (uint64_t)program->seed, false, error)
+                     : -1;
     s->training.seed = program->seed;
     s->training.model_path = s->out;
     s->training.recipe = recipe;
@@ -69,7 +71,7 @@ static int train(const Program *program, Settings *s, Error *error)
     if (status == 0)
         status = model_publish(s->out, &parameters, NULL, &info, error);
     if (status == 0)
-        status = provenance_publish(program, s->out, (const char *[]){s->audio, NULL}, error);
+        status = provenance_publish(program, s->out, error);
     if (status == 0)
         ivector_train_finish(&s->training);
     encoder_destroy(encoder);
@@ -125,6 +127,8 @@ int main(int argc, char **argv)
             "Interrupted, the same command goes on from the last iteration, FILE.resume. voxloop-extract "
             "--model FILE gives the i-vectors, centred, whitened and of length 1."};
     program_begin(&program, options, argc, argv);
+    if (up_to_date(&program, s.out))
+        return 0;
     outputs_check(&program, NULL);
     Error error = {0};
     if (train(&program, &s, &error) < 0)

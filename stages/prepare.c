@@ -7,12 +7,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "audio/decode.h"
 #include "audio/sources.h"
-#include "base/digest.h"
 #include "base/files.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -23,6 +21,7 @@
 #include "cache/lock.h"
 #include "cache/outputs.h"
 #include "cache/provenance.h"
+#include "cache/up_to_date.h"
 
 typedef struct Settings {
     const char *audio, *segments, *out;
@@ -37,28 +36,22 @@ typedef struct Preparation {
     int64_t n_accepted, n_samples;
 } Preparation;
 
-// What the shards' bytes depend on: the settings, and each source's id, place, size and time.
-static void make_recipe(const Preparation *p, char recipe[17])
+// What the shards' bytes depend on, beside the options: the utterances, the parts of recordings that they
+// are, and the recordings themselves.
+static void look_at_sources(const Program *program, const char *list, const AudioSources *sources)
 {
-    const Settings *s = p->settings;
-    Digest *digest = digest_create();
-    char *text = mem_printf("prepare 1 %.17g %.17g %.17g %" PRId64 " %" PRId64, s->limits.min_seconds,
-                            s->limits.max_seconds, s->limits.silence_db, s->shard_mib, s->compression);
-    digest_add(digest, text, strlen(text) + 1);
-    mem_free(text);
-    for (int64_t i = 0; i < p->sources.n; i++) {
-        struct stat status = {0};
-        bool there = stat(p->sources.paths[i], &status) == 0;
-        const int64_t facts[4] = {there, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
-        digest_add(digest, p->sources.utts[i], strlen(p->sources.utts[i]) + 1);
-        digest_add(digest, p->sources.paths[i], strlen(p->sources.paths[i]) + 1);
-        digest_add(digest, facts, sizeof facts);
-        if (p->sources.starts) {
-            digest_add(digest, &p->sources.starts[i], sizeof(double));
-            digest_add(digest, &p->sources.ends[i], sizeof(double));
-        }
+    char **names = mem_alloc((size_t)sources->n, sizeof(char *)),
+         **paths = mem_zero((size_t)sources->n, sizeof(char *));
+    for (int64_t i = 0; i < sources->n; i++) {
+        bool is_next_part = i > 0 && strcmp(sources->paths[i], sources->paths[i - 1]) == 0;
+        names[i] = audio_source_describe(sources, i);
+        paths[i] = is_next_part ? NULL : sources->paths[i];
     }
-    digest_finish(digest, recipe);
+    Content content;
+    content_of_files(list, names, paths, sources->n, &content);
+    provenance_stands_for(program, "audio", &content);
+    strings_free(names, sources->n);
+    mem_free(paths);
 }
 
 static int decode_source(const Preparation *p, int64_t i, int16_t **samples, int64_t *n, Error *reason)
@@ -115,12 +108,13 @@ static int prepare_from(Preparation *p, int64_t first, Error *error)
     return status;
 }
 
-static int prepare(Preparation *p, Error *error)
+static int prepare(const Program *program, Preparation *p, Error *error)
 {
     const Settings *settings = p->settings;
     char recipe[17];
-    make_recipe(p, recipe);
     int64_t n_done;
+    if (provenance_recipe(program, recipe, error) < 0)
+        return -1;
     p->writer = corpus_writer_open(
         &(CorpusWriterOptions){settings->out, recipe, settings->shard_mib << 20, (int)settings->compression},
         &n_done, error);
@@ -154,21 +148,37 @@ static void remove_if_empty(const char *folder, int lock)
         rmdir(folder);
 }
 
+static int publish_record(const Program *program, const char *folder, Error *error)
+{
+    char *utts = path_join(folder, "utts.tsv"), *rejects = path_join(folder, "rejects.tsv");
+    provenance_also_wrote(program, rejects);
+    int status = provenance_publish(program, utts, error);
+    mem_free(utts);
+    mem_free(rejects);
+    return status;
+}
+
+// The same recordings, and the folder as this would leave it?
+static bool is_up_to_date(const Program *program, const Preparation *p)
+{
+    char *utts = path_join(p->settings->out, "utts.tsv");
+    look_at_sources(program, p->settings->audio, &p->sources);
+    bool is = up_to_date(program, utts);
+    mem_free(utts);
+    return is;
+}
+
 static int run(const Program *program, Preparation *p, Error *error)
 {
     const Settings *settings = p->settings;
-    if (audio_sources_find(settings->audio, settings->segments, &p->sources, error) < 0 ||
-        folder_create(settings->out, error) < 0)
+    if (folder_create(settings->out, error) < 0)
         return -1;
     int lock = lock_folder(settings->out, error);
     if (lock < 0)
         return -1;
-    int status = prepare(p, error);
+    int status = prepare(program, p, error);
     if (status == 0) {
-        char *utts_path = path_join(settings->out, "utts.tsv");
-        const char *inputs[] = {settings->audio, settings->segments, NULL};
-        status = provenance_publish(program, utts_path, inputs, error);
-        mem_free(utts_path);
+        status = publish_record(program, settings->out, error);
         lock_release(lock);
     } else {
         remove_if_empty(settings->out, lock);
@@ -202,11 +212,16 @@ int main(int argc, char **argv)
                        .summary = "Reads recordings in any format and rate into shards of 16 kHz mono audio.",
                        .usage = "[options] --audio PATH --out DIR"};
     program_begin(&program, options, argc, argv);
-    outputs_check(&program, NULL);
-
     Error error = {0};
     Preparation p = {.settings = &settings};
-    int status = run(&program, &p, &error);
+    int status = audio_sources_find(settings.audio, settings.segments, &p.sources, &error);
+    if (status == 0 && is_up_to_date(&program, &p)) {
+        audio_sources_release(&p.sources);
+        return 0;
+    }
+    outputs_check(&program, NULL);
+    if (status == 0)
+        status = run(&program, &p, &error);
     int64_t n = p.sources.n, n_ignored = p.sources.n_ignored;
     audio_sources_release(&p.sources);
     if (status < 0)

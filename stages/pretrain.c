@@ -7,6 +7,7 @@
 #include "cache/corpus.h"
 #include "cache/outputs.h"
 #include "cache/provenance.h"
+#include "cache/up_to_date.h"
 #include "train/architecture.h"
 #include "train/dino_trainer.h"
 #include "train/plan.h"
@@ -98,21 +99,20 @@ static int create_trainer(const Settings *s, const DinoOptions *options, Pretrai
 
 static int train(const Program *program, const Settings *s, Pretraining *p, int64_t *n_steps, Error *error)
 {
-    if (open_inputs(s, program->seed, p, error) < 0)
+    char recipe[17];
+    if (open_inputs(s, program->seed, p, error) < 0 || provenance_recipe(program, recipe, error) < 0)
         return -1;
     *n_steps = train_steps(&s->train, sampler_steps_per_epoch(p->sampler));
     DinoOptions options = dino_of(s, p, program->seed, *n_steps);
     if (create_trainer(s, &options, p, error) < 0)
         return -1;
-    char recipe[17];
-    train_recipe(program, (const char *[]){corpus_digest(p->corpus), NULL}, recipe);
     TrainLoop loop =
         train_loop_from(&s->train, program, recipe, *n_steps, p->corpus, p->sampler, p->augmenter);
     dino_trainer_attach(p->trainer, &loop);
     ModelInfo info = {p->architecture, *n_steps, program->seed, recipe};
     if (train_loop_run(&loop, error) < 0 ||
         dino_trainer_publish(p->trainer, s->train.out, &info, error) < 0 ||
-        provenance_publish(program, s->train.out, (const char *[]){s->train.audio, NULL}, error) < 0)
+        provenance_publish(program, s->train.out, error) < 0)
         return -1;
     train_loop_finish(&loop);
     return 0;
@@ -210,6 +210,8 @@ int main(int argc, char **argv)
                    "--clip holds for every tensor on its own."};
     Option *options = train_options(&s.train, own);
     program_begin(&program, options, argc, argv);
+    if (up_to_date(&program, s.train.plan ? NULL : s.train.out))
+        return 0;
     if (!s.train.plan)
         outputs_check(&program, NULL);
     Error error = {0};

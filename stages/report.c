@@ -2,12 +2,16 @@
 // (--line) or as a table (--table).
 #include <stdio.h>
 
+#include "base/files.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "cache/outputs.h"
+#include "cache/provenance.h"
 #include "cache/publish.h"
+#include "cache/up_to_date.h"
 #include "report/labels.h"
 #include "report/page.h"
+#include "report/work_files.h"
 
 typedef struct Arguments {
     const char *work, *out, *truth, *line, *table;
@@ -49,7 +53,21 @@ static int load_truth(const char *path, const Work *work, LabelList *truth, Erro
     return status;
 }
 
-static int make_page(const Arguments *arguments, Work *work, Error *error)
+// Of WORK, the files that a page is made from count; where it cannot be read, opening it will say so.
+static void look_at_work(const Program *program, const char *folder)
+{
+    char **names, **paths;
+    int64_t n;
+    Content content;
+    if (work_files(folder, &names, &paths, &n, NULL) < 0)
+        return;
+    content_of_files(folder, names, paths, n, &content);
+    provenance_stands_for(program, "work", &content);
+    strings_free(names, n);
+    strings_free(paths, n);
+}
+
+static int make_page(const Program *program, const Arguments *arguments, Work *work, Error *error)
 {
     LabelList truth = {0};
     if (arguments->truth && load_truth(arguments->truth, work, &truth, error) != 0)
@@ -58,17 +76,19 @@ static int make_page(const Arguments *arguments, Work *work, Error *error)
     int status = work_load_details(work, given, error);
     if (status == 0)
         status = publish_page(arguments->out, work, given, error);
+    if (status == 0)
+        status = provenance_publish(program, arguments->out, error);
     labels_release(&truth);
     return status;
 }
 
-static int report(const Arguments *arguments, Work *work, Error *error)
+static int report(const Program *program, const Arguments *arguments, Work *work, Error *error)
 {
     if (work_open(arguments->work, work, error) != 0)
         return -1;
     if (print_texts(arguments, work, error) != 0)
         return -1;
-    return arguments->out ? make_page(arguments, work, error) : 0;
+    return arguments->out ? make_page(program, arguments, work, error) : 0;
 }
 
 int main(int argc, char **argv)
@@ -92,11 +112,13 @@ int main(int argc, char **argv)
     program_begin(&program, options, argc, argv);
     if (!arguments.out && !arguments.line && !arguments.table)
         program_misuse(&program, "nothing to do: give --out FILE, --line ROUND or --table ROUND,...");
+    look_at_work(&program, arguments.work);
+    if (up_to_date(&program, arguments.line || arguments.table ? NULL : arguments.out))
+        return 0;
     outputs_check(&program, NULL);
-
     Error error = {0};
     Work work = {0};
-    int status = report(&arguments, &work, &error);
+    int status = report(&program, &arguments, &work, &error);
     long long n_rounds = work.n_rounds;
     work_release(&work);
     if (status != 0)

@@ -7,6 +7,7 @@
 #include "cache/corpus.h"
 #include "cache/outputs.h"
 #include "cache/provenance.h"
+#include "cache/up_to_date.h"
 #include "train/architecture.h"
 #include "train/masked_trainer.h"
 #include "train/settings.h"
@@ -63,21 +64,10 @@ static int open_inputs(const Settings *s, int64_t seed, Warmup *w, Error *error)
     return w->architecture ? 0 : -1;
 }
 
-static int make_recipe(const Program *program, const Settings *s, const Warmup *w, char recipe[17],
-                       Error *error)
-{
-    char init[17] = "none", targets[17] = "none";
-    if ((s->init && file_digest(s->init, init, error) < 0) ||
-        (s->targets && file_digest(s->targets, targets, error) < 0))
-        return -1;
-    train_recipe(program, (const char *[]){corpus_digest(w->corpus), init, targets, NULL}, recipe);
-    return 0;
-}
-
 static int train(const Program *program, const Settings *s, Warmup *w, int64_t *n_steps, Error *error)
 {
     char recipe[17];
-    if (open_inputs(s, program->seed, w, error) < 0 || make_recipe(program, s, w, recipe, error) < 0)
+    if (open_inputs(s, program->seed, w, error) < 0 || provenance_recipe(program, recipe, error) < 0)
         return -1;
     *n_steps = train_steps(&s->train, sampler_steps_per_epoch(w->sampler));
     MaskedOptions options = masked_of(s, w, program->seed, *n_steps);
@@ -91,7 +81,7 @@ static int train(const Program *program, const Settings *s, Warmup *w, int64_t *
     ModelInfo info = {w->architecture, *n_steps, program->seed, recipe};
     if (train_loop_run(&loop, error) < 0 ||
         masked_trainer_publish(w->trainer, s->train.out, &info, error) < 0 ||
-        provenance_publish(program, s->train.out, (const char *[]){s->train.audio, NULL}, error) < 0)
+        provenance_publish(program, s->train.out, error) < 0)
         return -1;
     train_loop_finish(&loop);
     return 0;
@@ -150,6 +140,8 @@ int main(int argc, char **argv)
         program_misuse(&program, "--plan is not for this stage");
     if (s.train.parts > 1)
         program_misuse(&program, "--parts is not for this stage");
+    if (up_to_date(&program, s.train.out))
+        return 0;
     outputs_check(&program, NULL);
     int status = train(&program, &s, &w, &n_steps, &error);
     release(&w);

@@ -174,6 +174,13 @@ int audio_sources_find(const char *path, const char *segments, AudioSources *sou
     return status;
 }
 
+char *audio_source_describe(const AudioSources *sources, int64_t i)
+{
+    const char *utt = sources->utts[i];
+    return sources->starts ? mem_printf("%s\t%.17g\t%.17g", utt, sources->starts[i], sources->ends[i])
+                           : mem_strdup(utt);
+}
+
 void audio_sources_release(AudioSources *sources)
 {
     strings_free(sources->utts, sources->n);

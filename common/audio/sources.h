@@ -16,4 +16,7 @@ typedef struct AudioSources {
 // segments: Kaldi's list of the utterances inside the recordings of the wav.scp; NULL: the one beside the
 // wav.scp in a Kaldi data directory, if there.
 int audio_sources_find(const char *path, const char *segments, AudioSources *sources, Error *error);
+// All that says which samples an utterance is, but for the recording's path: "call-1\t0.5\t2". The caller
+// frees.
+char *audio_source_describe(const AudioSources *sources, int64_t i);
 void audio_sources_release(AudioSources *sources);

@@ -1,5 +1,11 @@
 #include "base/options.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+
 Option option_heading(const char *text)
 {
     return (Option){.name = text, .type = OPTION_HEADING, .role = OPTION_NEUTRAL};
@@ -65,4 +71,43 @@ Option option_required(Option option)
 {
     option.required = true;
     return option;
+}
+
+// The shortest of two forms that reads back as the same number.
+static char *real_text(double value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.15g", value);
+    return strtod(text, NULL) == value ? mem_strdup(text) : mem_printf("%.17g", value);
+}
+
+char *option_value(const Option *option)
+{
+    const char *text;
+    switch (option->type) {
+    case OPTION_FLAG:
+        return mem_strdup(*(bool *)option->value ? "yes" : "no");
+    case OPTION_INTEGER:
+        return mem_printf("%" PRId64, *(int64_t *)option->value);
+    case OPTION_REAL:
+        return real_text(*(double *)option->value);
+    default:
+        text = *(const char **)option->value;
+        return text ? mem_strdup(text) : NULL;
+    }
+}
+
+// The i-th option of a table that has a value; *i loses those passed over.
+static const Option *option_at(const Option *table, int64_t *i)
+{
+    for (; table && table->name; table++)
+        if (table->value && (*i)-- == 0)
+            return table;
+    return NULL;
+}
+
+const Option *program_option(const Program *program, int64_t i)
+{
+    const Option *option = option_at(program->options, &i);
+    return option ? option : option_at(program->common, &i);
 }

@@ -2,14 +2,11 @@
 
 #include <errno.h>
 #include <ini.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cjson/cJSON.h>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -20,20 +17,20 @@
 #include "base/text.h"
 #include "base/threads.h"
 
-enum { MAX_NAME = 128, MAX_LINE = 4096, N_COMMON = 9 };
+enum { MAX_NAME = 128, MAX_LINE = 4096, N_COMMON = 10 };
 
-// One parse: the program, the options that all programs have, and which of the required ones were given.
+// One parse: the program, and which of its options were given.
 typedef struct Parser {
     Program *program;
-    Option common[N_COMMON];
     bool *given; // [options in the program's table]
 } Parser;
 
 // --- The tables ---
 
-static void common_options(Parser *parser)
+// The options that all programs have; a verb of the front program writes nothing that could be up to date.
+static const Option *common_options(Program *program)
 {
-    Program *program = parser->program;
+    static Option common[N_COMMON]; // lives as long as the program
     const Option table[N_COMMON] = {
         option_heading("Common"),
         option_text("config", NULL, "FILE", "read options from an INI file"),
@@ -42,10 +39,16 @@ static void common_options(Parser *parser)
             option_integer("threads", &program->threads, 0, 1024, "threads that compute, 0 for every core")),
         option_integer("seed", &program->seed, 0, INFINITY, "of every random choice"),
         option_neutral(option_flag("quiet", &program->quiet, "say nothing but warnings and errors")),
+        option_neutral(option_flag("if-changed", &program->if_changed,
+                                   "do nothing where the outputs are there and would come out the same")),
         option_flag("help", NULL, "print this and exit"),
         option_flag("version", NULL, "print the version and exit"),
     };
-    memcpy(parser->common, table, sizeof table);
+    memset(common, 0, sizeof common);
+    for (int i = 0, n = 0; i < N_COMMON; i++)
+        if (!program->is_verb || table[i].value != &program->if_changed)
+            common[n++] = table[i];
+    return common;
 }
 
 static const Option *find_in(const Option *options, const char *name)
@@ -59,7 +62,7 @@ static const Option *find_in(const Option *options, const char *name)
 static const Option *find_option(const Parser *parser, const char *name)
 {
     const Option *option = find_in(parser->program->options, name);
-    return option ? option : find_in(parser->common, name);
+    return option ? option : find_in(parser->program->common, name);
 }
 
 // A key of a file or of --set: every option that has a value to bind.
@@ -105,7 +108,7 @@ static const char *suggestion(const Parser *parser, const char *dashes, const ch
 {
     int distance = 3 + (int)strlen(name) / 4;
     const char *nearest = nearest_in(parser->program->options, name, &distance, NULL);
-    nearest = nearest_in(parser->common, name, &distance, nearest);
+    nearest = nearest_in(parser->program->common, name, &distance, nearest);
     text[0] = '\0';
     if (nearest)
         snprintf(text, MAX_NAME + 32, " (did you mean %s%s?)", dashes, nearest);
@@ -176,9 +179,9 @@ static int assign_choice(const Option *option, const char *text, const char *lab
 static int assign(const Parser *parser, const Option *option, const char *text, const char *label,
                   Error *error)
 {
-    const Option *table = parser->program->options;
-    if (option < parser->common || option >= parser->common + N_COMMON)
-        parser->given[option - table] = true;
+    const Option *common = parser->program->common;
+    if (option < common || option >= common + N_COMMON)
+        parser->given[option - parser->program->options] = true;
     switch (option->type) {
     case OPTION_FLAG:
         return assign_flag(option, text, label, error);
@@ -310,7 +313,7 @@ static int apply_option(const Parser *parser, Pass pass, const Option *option, c
         return 0;
     }
     if (strcmp(option->name, "help") == 0)
-        options_print_help(parser->program, parser->common);
+        options_print_help(parser->program);
     else
         print_version();
     exit(0);
@@ -393,8 +396,8 @@ void program_begin(Program *program, const Option *options, int argc, char **arg
     int64_t n_options = 0;
     while (options && options[n_options].name)
         n_options++;
+    program->common = common_options(program);
     Parser parser = {.program = program, .given = mem_zero((size_t)n_options + 1, sizeof(bool))};
-    common_options(&parser);
     Error error = {0};
     if (parse_all(&parser, &error) != 0)
         program_misuse(program, "%s", error.text);
@@ -402,6 +405,12 @@ void program_begin(Program *program, const Option *options, int argc, char **arg
     threads_set((int)program->threads);
     log_open(program->name, program->quiet);
     interrupt_install();
+    if (!program->if_changed)
+        program_announce();
+}
+
+void program_announce(void)
+{
     log_info("%s", threads_describe());
     if (threads_complaint())
         log_warn("%s", threads_complaint());
@@ -423,33 +432,4 @@ const char *program_command(const Program *program, char text[64])
 {
     snprintf(text, 64, program->is_verb ? "voxloop %s" : "voxloop-%s", program->name);
     return text;
-}
-
-static cJSON *option_json(const Option *option)
-{
-    const char *text;
-    switch (option->type) {
-    case OPTION_FLAG:
-        return cJSON_CreateBool(*(bool *)option->value);
-    case OPTION_INTEGER:
-        return cJSON_CreateNumber((double)*(int64_t *)option->value);
-    case OPTION_REAL:
-        return cJSON_CreateNumber(*(double *)option->value);
-    default:
-        text = *(const char **)option->value;
-        return text ? cJSON_CreateString(text) : cJSON_CreateNull();
-    }
-}
-
-char *program_options_json(const Program *program)
-{
-    cJSON *object = cJSON_CreateObject();
-    for (const Option *option = program->options; option && option->name; option++)
-        if (option->type != OPTION_HEADING)
-            cJSON_AddItemToObject(object, option->name, option_json(option));
-    cJSON_AddNumberToObject(object, "seed", (double)program->seed);
-    char *json = cJSON_PrintUnformatted(object), *copy = mem_strdup(json);
-    cJSON_free(json);
-    cJSON_Delete(object);
-    return copy;
 }

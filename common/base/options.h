@@ -72,23 +72,30 @@ typedef struct Program {
     // filled in by program_begin():
     int64_t threads, seed;   // --threads (0: all cores), --seed
     bool quiet;              // --quiet
+    bool if_changed;         // --if-changed (cache/up_to_date.h)
     const char *config_file; // --config, or NULL
     int argc;
     char **argv;
-    const Option *options;
-    const char **files; // [n_files], the operands in their order
+    const Option *options; // the table, which lives as long as the program
+    const Option *common;  // the options that every program has, a table too
+    const char **files;    // [n_files], the operands in their order
     int64_t n_files;
     double start_seconds;
 } Program;
 
 // Parses the command line; on --help or --version prints and exits 0, on misuse prints one line and exits 2.
-// Then sets the threads, opens the log (name, quiet), installs the interrupt handler and logs one line about
-// threads, BLAS build and instruction set. Texts live until the program ends.
+// Then sets the threads, opens the log (name, quiet), installs the interrupt handler and, unless --if-changed
+// may yet end the run in silence, announces the program. Texts live until the program ends.
 void program_begin(Program *program, const Option *options, int argc, char **argv);
 
-// The values in force as a JSON object text (for provenance and recipe digests): the table's options and the
-// seed, without the threads, --quiet and --config. The caller frees with mem_free().
-char *program_options_json(const Program *program);
+// Logs one line about threads, BLAS build and instruction set, and warns of a BLAS that slows everything.
+void program_announce(void);
+
+// All options that have a value, the table's, then the common ones: i from 0 until NULL comes.
+const Option *program_option(const Program *program, int64_t i);
+// The value in force, written the same for the same value: "0.1", "7", "yes". NULL: a text that is not given.
+// The caller frees with mem_free().
+char *option_value(const Option *option);
 
 // "voxloop-extract", or "voxloop embed" for a verb of the front program.
 const char *program_command(const Program *program, char text[64]);

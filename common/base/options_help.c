@@ -132,13 +132,13 @@ static void print_options(const Option *options, int width)
     }
 }
 
-void options_print_help(const Program *program, const Option *common)
+void options_print_help(const Program *program)
 {
     char command[64];
     printf("%s: ", program_command(program, command));
     print_wrapped(program->summary, 0);
     printf("\nusage: %s %s\n", command, program->usage ? program->usage : "[options]");
-    const Option *options = program->options;
+    const Option *options = program->options, *common = program->common;
     int width = column_width(common, column_width(options, 0));
     if (options && options->name && options->type != OPTION_HEADING)
         printf("\nOptions:\n");

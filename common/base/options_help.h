@@ -2,8 +2,7 @@
 #pragma once
 #include "base/options.h"
 
-// common: the options that every program has, listed last.
-void options_print_help(const Program *program, const Option *common);
+void options_print_help(const Program *program);
 
 // "[0, 1]" as words: "0 to 1", "at least 0"; empty for an unbounded option. Returns text.
 const char *options_range(const Option *option, char text[64]);

@@ -122,23 +122,54 @@ static char *in_folder(const char *folder, Error *error)
     return NULL;
 }
 
-// config.json in the folder of a Hugging Face model, or <name>.json for <name>.pt.
-static int find_config(PeerFile *file, Error *error)
+// Where a configuration may lie: <name>.json for <name>.pt, and config.json in the folder of a Hugging Face
+// model.
+enum { BESIDE_NAME, BESIDE_CONFIG, BESIDE };
+
+static void name_beside(const char *weights, char *beside[BESIDE])
 {
-    char *folder = path_folder(file->path), *stem = mem_strdup(file->path);
+    char *folder = path_folder(weights), *stem = mem_strdup(weights);
     char *ending = strrchr(path_name(stem), '.');
     if (ending)
         *ending = '\0';
-    char *beside[2] = {mem_printf("%s.json", stem), mem_printf("%s/config.json", folder)};
-    int status = 0;
-    bool is_folder_form = file->weights.form == PEER_HUGGING_FACE;
-    if (file_exists(beside[is_folder_form]))
-        status = take_config(file, beside[is_folder_form], error);
+    beside[BESIDE_NAME] = mem_printf("%s.json", stem);
+    beside[BESIDE_CONFIG] = path_join(folder, "config.json");
     mem_free(folder);
     mem_free(stem);
-    mem_free(beside[0]);
-    mem_free(beside[1]);
+}
+
+static int find_config(PeerFile *file, Error *error)
+{
+    char *beside[BESIDE];
+    name_beside(file->path, beside);
+    const char *path = beside[file->weights.form == PEER_HUGGING_FACE ? BESIDE_CONFIG : BESIDE_NAME];
+    int status = file_exists(path) ? take_config(file, path, error) : 0;
+    mem_free(beside[BESIDE_NAME]);
+    mem_free(beside[BESIDE_CONFIG]);
     return status;
+}
+
+int64_t peer_files(const char *path, char ***names, char ***paths)
+{
+    static const char *const NAMES[BESIDE] = {"sizes", "config.json"};
+    char *weights = folder_exists(path) ? in_folder(path, NULL) : mem_strdup(path), *beside[BESIDE];
+    int64_t n = 0;
+    *names = *paths = NULL;
+    if (!weights)
+        return 0;
+    name_beside(weights, beside);
+    *names = mem_zero(BESIDE + 1, sizeof(char *));
+    *paths = mem_zero(BESIDE + 1, sizeof(char *));
+    (*names)[n] = mem_strdup("");
+    (*paths)[n++] = weights;
+    for (int i = 0; i < BESIDE; i++) {
+        if (file_exists(beside[i])) {
+            (*names)[n] = mem_strdup(NAMES[i]);
+            (*paths)[n++] = mem_strdup(beside[i]);
+        }
+        mem_free(beside[i]);
+    }
+    return n;
 }
 
 static int open_file(PeerFile *file, const char *path, Error *error)

@@ -12,3 +12,6 @@ PeerFile *peer_open(const char *path, Error *error);
 void peer_close(PeerFile *file);
 const PeerWeights *peer_weights(const PeerFile *file);
 const char *peer_path(const PeerFile *file); // of the weights themselves
+// The files that peer_open() would look at: the weights, whose name is "", and configurations beside them.
+// Returns how many, 0 where there are no weights. The caller frees both lists with strings_free().
+int64_t peer_files(const char *path, char ***names, char ***paths);

@@ -30,7 +30,7 @@ typedef struct Extraction {
     int64_t *order; // [n_pieces] the longest first: equal ones are neighbours, memory fails at once or never
     int64_t n_pieces, each_row;
     int64_t n_cut, n_repeated;
-    char *resume_path, recipe[17];
+    char *resume_path;
     int64_t n_done; // pieces, in order
     double saved_seconds;
 } Extraction;
@@ -145,18 +145,14 @@ static char *resume_path(const ExtractionOptions *options)
     return mem_printf("%s.resume", options->out);
 }
 
-static int restore(const Program *program, Extraction *x, Error *error)
+static int restore(Extraction *x, Error *error)
 {
-    char model[17];
     bool other_recipe;
     StateItem items[2];
-    if (file_digest(x->options.model, model, error) < 0)
-        return -1;
-    train_recipe(program, (const char *[]){corpus_digest(x->corpus), model, NULL}, x->recipe);
     x->resume_path = resume_path(&x->options);
     x->saved_seconds = clock_seconds();
     state_of(x, items);
-    int status = state_load(x->resume_path, items, 2, x->recipe, &other_recipe, error);
+    int status = state_load(x->resume_path, items, 2, x->options.recipe, &other_recipe, error);
     if (status == 1)
         log_info("goes on after %" PRId64 " of %" PRId64 " pieces", x->n_done, x->n_pieces);
     return status < 0 ? -1 : 0;
@@ -174,7 +170,7 @@ static int save(Extraction *x, Error *error)
     StateItem items[2];
     state_of(x, items);
     x->saved_seconds = clock_seconds();
-    return state_publish(x->resume_path, items, 2, x->recipe, error);
+    return state_publish(x->resume_path, items, 2, x->options.recipe, error);
 }
 
 // The next pieces of one length.
@@ -298,12 +294,11 @@ static void release(Extraction *x)
     mem_free(x->resume_path);
 }
 
-int extract_embeddings(const ExtractionOptions *options, const Program *program, Embeddings *embeddings,
-                       Error *error)
+int extract_embeddings(const ExtractionOptions *options, Embeddings *embeddings, Error *error)
 {
     Extraction x = {.options = *options};
     int status = open_inputs(&x, error);
-    if (status == 0 && (status = restore(program, &x, error)) == 0 && (status = embed_all(&x, error)) == 0 &&
+    if (status == 0 && (status = restore(&x, error)) == 0 && (status = embed_all(&x, error)) == 0 &&
         (status = check_finite(&x, error)) == 0) {
         log_unusual(&x);
         *embeddings = x.embeddings;

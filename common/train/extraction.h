@@ -3,12 +3,12 @@
 // embedding depends on nothing but its own audio. What is done is kept in OUT.resume: a run that was killed
 // or interrupted goes on there and ends in the same bytes.
 #pragma once
-#include "base/options.h"
 #include "cache/embeddings.h"
 
 typedef struct ExtractionOptions {
     const char *audio, *model;
     const char *out;           // names the resume file; nothing else is written
+    const char *recipe;        // decides whether a resume file fits
     int64_t batch;             // most pieces of equal length at once
     int64_t halves;            // 0, or both halves of at most so many utterances, evenly spaced over the list
     int64_t crops;             // 0, or the mean of the unit-length embeddings of so many crops
@@ -18,7 +18,6 @@ typedef struct ExtractionOptions {
     double checkpoint_minutes; // 0: by batches only
 } ExtractionOptions;
 
-// embeddings: the caller releases them. program: its options decide whether a resume file fits.
-int extract_embeddings(const ExtractionOptions *options, const Program *program, Embeddings *embeddings,
-                       Error *error);
+// embeddings: the caller releases them.
+int extract_embeddings(const ExtractionOptions *options, Embeddings *embeddings, Error *error);
 void extract_finish(const ExtractionOptions *options); // after publishing: the resume file goes

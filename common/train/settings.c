@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "audio/fbank.h"
-#include "base/digest.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -127,28 +126,6 @@ int train_augmenter(const TrainSettings *s, Corpus *corpus, int64_t seed, Augmen
     if (s->augment > 0 && !(*augmenter = augmenter_create(&options, (uint64_t)seed, error)))
         return -1;
     return 0;
-}
-
-void train_recipe(const Program *program, const char *const *inputs, char recipe[17])
-{
-    static const char *const NOT_IN_RECIPE[] = {
-        "audio",   "out", "labels", "init", "log-every", "checkpoint-every", "checkpoint-minutes",
-        "loaders", "plan"};
-    char *json = program_options_json(program);
-    cJSON *options = cJSON_Parse(json);
-    for (size_t i = 0; i < sizeof NOT_IN_RECIPE / sizeof NOT_IN_RECIPE[0]; i++)
-        cJSON_DeleteItemFromObjectCaseSensitive(options, NOT_IN_RECIPE[i]);
-    char *text = cJSON_PrintUnformatted(options);
-    Digest *digest = digest_create();
-    digest_add(digest, program->name, strlen(program->name) + 1);
-    digest_add(digest, text, strlen(text));
-    digest_add(digest, VOXLOOP_VERSION, sizeof VOXLOOP_VERSION);
-    for (; *inputs; inputs++)
-        digest_add(digest, *inputs, strlen(*inputs) + 1);
-    digest_finish(digest, recipe);
-    cJSON_free(text);
-    cJSON_Delete(options);
-    mem_free(json);
 }
 
 TrainLoop train_loop_from(const TrainSettings *s, const Program *program, const char *recipe, int64_t n_steps,

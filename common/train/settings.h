@@ -29,9 +29,6 @@ Schedule train_cosine(const TrainSettings *settings, int64_t n_steps); // with t
 // *augmenter is NULL where nothing is to be augmented; babble comes from the corpus.
 int train_augmenter(const TrainSettings *settings, Corpus *corpus, int64_t seed, Augmenter **augmenter,
                     Error *error);
-// Digest of all that decides the weights: the options but for paths, logging and checkpoints, and the digests
-// of the inputs (NULL-terminated).
-void train_recipe(const Program *program, const char *const *inputs, char recipe[17]);
 // The loop without trainer, crops and input form.
 TrainLoop train_loop_from(const TrainSettings *settings, const Program *program, const char *recipe,
                           int64_t n_steps, const Corpus *corpus, Sampler *sampler,

@@ -23,6 +23,7 @@
 #include "base/threads.h"
 #include "cache/outputs.h"
 #include "cache/provenance.h"
+#include "cache/up_to_date.h"
 #include "cache/publish.h"
 #include "demo/own_files.h"
 #include "demo/scene.h"
@@ -267,7 +268,7 @@ static int publish_lists(const Program *program, const DemoCorpus *corpus, Error
     if (status == 0)
         status = publish_list(corpus, "corpus.tsv", write_corpus, error);
     if (status == 0)
-        status = provenance_publish(program, last, (const char *const[]){NULL}, error);
+        status = provenance_publish(program, last, error);
     mem_free(last);
     return status;
 }
@@ -291,10 +292,15 @@ int main(int argc, char **argv)
         .summary = "Speaks a corpus of synthetic voices with espeak-ng, each utterance in its own room.",
         .usage = "[options] --out DIR"};
     program_begin(&program, options, argc, argv);
-    outputs_check(&program, NULL);
     if (scene.snr_db_min > scene.snr_db_max)
         program_misuse(&program, "--snr-min is above --snr-max");
 
+    char *last = path_join(out_folder, "corpus.tsv");
+    bool is_done = up_to_date(&program, last);
+    mem_free(last);
+    if (is_done)
+        return 0;
+    outputs_check(&program, NULL);
     Error error = {0};
     DemoCorpus corpus = {0};
     corpus_plan(&corpus, (uint64_t)program.seed);

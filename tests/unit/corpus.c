@@ -11,7 +11,6 @@
 #include "base/memory.h"
 #include "cache/corpus.h"
 #include "cache/pieces.h"
-#include "cache/provenance.h"
 #include "cache/shard.h"
 #include "damage.h"
 
@@ -124,30 +123,6 @@ static void test_bad_tables(void **state)
     assert_non_null(strstr(error.text, "voxloop-prepare"));
 }
 
-static void test_provenance(void **state)
-{
-    (void)state;
-    Error error = {0};
-    corpus_close(open_with(TITLE ROW_0, &error));
-    char *words[] = {"voxloop-extract", "--audio", "x", NULL}, *artefact = path_join(folder, "model"), *data;
-    char *record = mem_printf("%s.json", artefact);
-    size_t n_bytes;
-    Program program = {.name = "extract", .argc = 3, .argv = words, .start_seconds = clock_seconds()};
-    scratch_write(artefact, "abc", 3);
-    assert_int_equal(provenance_publish(&program, artefact, (const char *const[]){folder, NULL}, &error), 0);
-    assert_int_equal(file_read(record, &data, &n_bytes, NULL), 0);
-    assert_non_null(strstr(data, "44bc2cf5ad770999")); // XXH64 of "abc"
-    assert_non_null(strstr(data, "utts.tsv"));
-    assert_non_null(strstr(data, "voxloop-extract"));
-    assert_non_null(strstr(data, "peak_bytes"));
-    mem_free(data);
-    assert_int_equal(
-        provenance_publish(&program, artefact, (const char *const[]){"/dev/null/none", NULL}, &error), -1);
-    assert_non_null(strstr(error.text, "/dev/null/none"));
-    mem_free(record);
-    mem_free(artefact);
-}
-
 static void expect_piece(Piece piece, int64_t utt, int64_t start, int64_t n_samples)
 {
     assert_int_equal(piece.utt, utt);
@@ -182,6 +157,6 @@ static void test_pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_read), cmocka_unit_test(test_bad_tables),
-                                       cmocka_unit_test(test_provenance), cmocka_unit_test(test_pieces)};
+                                       cmocka_unit_test(test_pieces)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
