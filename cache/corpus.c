@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "cache/lists.h"
+#include "cache/names.h"
 #include "cache/shard.h"
 
 enum { WAV_HEADER_BYTES = 44 };
@@ -62,6 +63,9 @@ static int parse_utterance(Corpus *corpus, const char *line, int64_t number, Err
         status = error_set(error,
                            "%s/utts.tsv:%" PRId64 ": the utterances are not sorted; prepare the folder again",
                            corpus->folder, number);
+    else if (!name_is_id(copy))
+        status = error_set(error, "%s/utts.tsv:%" PRId64 ": `%.80s` is no id; prepare the folder again",
+                           corpus->folder, number, copy);
     int64_t s = status == 0 ? open_shard(corpus, shard, error) : -1;
     if (s >= 0) {
         char *name = mem_printf("%s.wav", copy);
@@ -86,7 +90,7 @@ static int load_table(Corpus *corpus, Error *error)
     int status = -1;
     if (!file_exists(path)) {
         error_set(error, "%s holds no utts.tsv; make the folder with voxloop-prepare", corpus->folder);
-    } else if (lines_load(path, &lines, &n_lines, error) == 0) {
+    } else if (own_lines_load(path, &lines, &n_lines, error) == 0) {
         status = n_lines > 1 ? 0 : error_set(error, "%s lists no utterances", path);
         corpus->utts = mem_zero((size_t)n_lines, sizeof(char *));
         corpus->utterances = mem_zero((size_t)n_lines, sizeof(Utterance));
@@ -131,6 +135,11 @@ int64_t corpus_count(const Corpus *corpus)
 const char *corpus_utt(const Corpus *corpus, int64_t index)
 {
     return corpus->utts[index];
+}
+
+char *const *corpus_utts(const Corpus *corpus)
+{
+    return corpus->utts;
 }
 
 int64_t corpus_samples(const Corpus *corpus, int64_t index)

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/files.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "cache/corpus.h"
 #include "cache/lists.h"
 #include "cache/publish.h"
@@ -28,8 +29,8 @@ struct CorpusWriter {
     CorpusWriterOptions options;
     ShardWriter *shard; // the present one; NULL: none is open
     Digest *digest;     // of its members so far
-    int64_t n_shards, n_sources, n_accepted, n_samples;
-    Rows utts, rejects, shards;
+    int64_t n_shards, n_sources, n_accepted, n_samples, n_renamed;
+    Rows utts, rejects, shards, names;
     Rows part; // since the last finished shard: "+" and a row of utts.tsv, or "-" and a row of rejects.tsv
 };
 
@@ -88,6 +89,25 @@ static void remove_parts(const CorpusWriter *writer, int64_t from)
 
 // ---- an interrupted run --------------------------------------------------------------------------------
 
+// Whether a line is "+utt, shard, samples" or "-path, reason".
+static bool row_is_whole(const char *line)
+{
+    const char *tab = strchr(line, '\t'), *last = strrchr(line, '\t');
+    if (line[0] == '-')
+        return tab && tab == last && tab > line + 1 && tab[1];
+    return line[0] == '+' && tab && tab > line + 1 && strchr(tab + 1, '\t') == last && last > tab + 1 &&
+           last[1] && strlen(last + 1) < 16 && last[1 + strspn(last + 1, "0123456789")] == '\0';
+}
+
+// Every source up to the part's end has a row in it or in those before.
+static bool rows_are_whole(const CorpusWriter *writer, char *const *rows, int64_t n, const char *n_sources)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!row_is_whole(rows[i]))
+            return false;
+    return strtoll(n_sources, NULL, 10) == writer->n_sources + n;
+}
+
 static void take_row(CorpusWriter *writer, const char *line)
 {
     fprintf(line[0] == '+' ? writer->utts.stream : writer->rejects.stream, "%s\n", line + 1);
@@ -98,14 +118,15 @@ static void take_row(CorpusWriter *writer, const char *line)
 }
 
 // A part: the recipe, the number of sources up to its end, the row of shards.tsv, and the rows of the others.
-// False: not of this recipe, or not there.
+// False: not of this recipe, damaged, or not there.
 static bool take_part(CorpusWriter *writer)
 {
     char *path = part_path(writer, writer->n_shards), *shard = shard_path(writer, writer->n_shards);
     char **lines = NULL;
     int64_t n_lines = 0;
-    bool taken = file_exists(path) && lines_load(path, &lines, &n_lines, NULL) == 0 && n_lines > 3 &&
-                 strcmp(lines[0], writer->options.recipe) == 0;
+    bool taken = file_exists(path) && own_lines_load(path, &lines, &n_lines, NULL) == 0 && n_lines > 3 &&
+                 strcmp(lines[0], writer->options.recipe) == 0 &&
+                 rows_are_whole(writer, lines + 3, n_lines - 3, lines[1]);
     ShardReader *reader = taken ? shard_reader_open(shard, NULL) : NULL;
     if (reader) {
         writer->n_sources = strtoll(lines[1], NULL, 10);
@@ -150,7 +171,9 @@ CorpusWriter *corpus_writer_open(const CorpusWriterOptions *options, int64_t *n_
     rows_init(&writer->utts);
     rows_init(&writer->rejects);
     rows_init(&writer->shards);
+    rows_init(&writer->names);
     rows_init(&writer->part);
+    fprintf(writer->names.stream, "utt\tname\n");
     fprintf(writer->utts.stream, "utt\tshard\tsamples\n");
     fprintf(writer->shards.stream, "shard\tbytes\txxh64\n");
     fprintf(writer->rejects.stream, "path\treason\n");
@@ -256,16 +279,28 @@ int corpus_writer_add(CorpusWriter *writer, const char *utt, const int16_t *samp
     return status;
 }
 
-void corpus_writer_reject(CorpusWriter *writer, const char *path, const char *reason)
+void corpus_writer_reject(CorpusWriter *writer, const char *utt, const char *reason)
 {
-    char *clean = mem_strdup(path);
-    for (char *c = clean; *c; c++)
-        if ((unsigned char)*c < ' ')
-            *c = '?';
-    fprintf(writer->rejects.stream, "%s\t%s\n", clean, reason);
-    fprintf(writer->part.stream, "-%s\t%s\n", clean, reason);
+    char *clean = text_visible(utt), *sentence = text_visible(reason);
+    fprintf(writer->rejects.stream, "%s\t%s\n", clean, sentence);
+    fprintf(writer->part.stream, "-%s\t%s\n", clean, sentence);
+    mem_free(sentence);
     mem_free(clean);
     writer->n_sources++;
+}
+
+void corpus_writer_name(CorpusWriter *writer, const char *utt, const char *name)
+{
+    char *visible = text_visible(name);
+    if (strcmp(utt, name) != 0)
+        fprintf(writer->names.stream, "%s\t%s\n", utt, visible);
+    writer->n_renamed += strcmp(utt, name) != 0;
+    mem_free(visible);
+}
+
+int64_t corpus_writer_renamed(const CorpusWriter *writer)
+{
+    return writer->n_renamed;
 }
 
 int64_t corpus_writer_accepted(const CorpusWriter *writer)
@@ -307,6 +342,10 @@ static int commit(CorpusWriter *writer, Error *error)
     // Shards of an earlier corpus that had more of them.
     for (int64_t surplus = writer->n_shards; remove_path(shard_path(writer, surplus)); surplus++)
         continue;
+    if (writer->n_renamed == 0)
+        remove_path(in_folder(writer, "names.tsv")); // of an earlier corpus
+    else if (publish_rows(writer, "names.tsv", &writer->names, error) < 0)
+        return -1;
     if (publish_rows(writer, "rejects.tsv", &writer->rejects, error) < 0 ||
         publish_rows(writer, "shards.tsv", &writer->shards, error) < 0 ||
         publish_rows(writer, "utts.tsv", &writer->utts, error) < 0)
@@ -333,6 +372,7 @@ void corpus_writer_abandon(CorpusWriter *writer)
     rows_release(&writer->utts);
     rows_release(&writer->rejects);
     rows_release(&writer->shards);
+    rows_release(&writer->names);
     rows_release(&writer->part);
     mem_free((char *)writer->options.folder);
     mem_free((char *)writer->options.recipe);

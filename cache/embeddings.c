@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "cache/kaldi_ark.h"
 #include "cache/lists.h"
+#include "cache/names.h"
 #include "cache/npy.h"
 #include "cache/publish.h"
 #include "cache/shard.h"
@@ -50,6 +51,16 @@ static int split_lines(char *text, char ***lines, int64_t *n)
         text = end + 1;
     }
     return 0;
+}
+
+// Names that other tools gave, with blanks and whatever else an id cannot hold, become ids.
+static void take_ids(Embeddings *embeddings)
+{
+    for (int64_t i = 0; i < embeddings->n; i++) {
+        char *id = name_as_id(embeddings->utts[i]);
+        mem_free(embeddings->utts[i]);
+        embeddings->utts[i] = id;
+    }
 }
 
 // --- order
@@ -143,6 +154,7 @@ int embeddings_load(const char *path, const char *list_path, Embeddings *embeddi
 {
     Embeddings loaded = {0};
     int status;
+    bool foreign = ends_in(path, ".npy") || ends_in(path, ".ark") || ends_in(path, ".scp");
     if (ends_in(path, ".npy"))
         status = load_npy(path, list_path, &loaded, error);
     else if (ends_in(path, ".ark"))
@@ -151,6 +163,8 @@ int embeddings_load(const char *path, const char *list_path, Embeddings *embeddi
         status = ark_scp_load(path, &loaded, error);
     else
         status = load_shard(path, &loaded, error);
+    if (status == 0 && foreign)
+        take_ids(&loaded);
     if (status == 0)
         status = sort_rows(path, &loaded, error);
     for (int64_t i = 0; status == 0 && i < loaded.n * loaded.dim; i++)

@@ -6,7 +6,7 @@
 
 typedef struct Embeddings {
     float *matrix; // [n, dim]
-    char **utts;   // [n], sorted in the C locale
+    char **utts;   // [n] ids (cache/names.h), sorted in the C locale
     int64_t n, dim;
 } Embeddings;
 

@@ -58,7 +58,10 @@ int label_shard_load(const char *path, LabelList *labels, Error *error)
     if (!reader)
         return -1;
     char *text = NULL;
-    int status = shard_reader_load(reader, "utt2spk", &text, NULL, error);
+    size_t n_bytes = 0;
+    int status = shard_reader_load(reader, "utt2spk", &text, &n_bytes, error);
+    if (status == 0 && strlen(text) != n_bytes)
+        status = error_set(error, "%s is damaged: its utt2spk holds a NUL byte; make it again", path);
     if (status == 0)
         status = labels_parse(path, text, labels, error);
     mem_free(text);
@@ -75,10 +78,11 @@ int64_t label_shard_number(const char *name)
     return *end ? -1 : number;
 }
 
-int labels_load_any(const char *path, LabelList *labels, Error *error)
+int labels_load_any(const char *path, char *const *known_utts, int64_t n_known, LabelList *labels,
+                    Error *error)
 {
     const char *form, *ending = strrchr(path, '.');
     if (ending && strcmp(ending, ".zst") == 0)
         return label_shard_load(path, labels, error);
-    return labels_load(path, NULL, 0, labels, &form, error);
+    return labels_load(path, known_utts, n_known, labels, &form, error);
 }

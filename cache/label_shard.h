@@ -19,7 +19,8 @@ typedef struct LabelShard {
 int label_shard_publish(const char *path, const LabelShard *labels, Error *error);
 // Its utt2spk; the caller frees with labels_release().
 int label_shard_load(const char *path, LabelList *labels, Error *error);
-// A label shard, or an utt2spk list in any of the forms that lists.h reads.
-int labels_load_any(const char *path, LabelList *labels, Error *error);
+// A label shard, or a list that a user brings (lists.h), which can be about known_utts [n_known, sorted].
+int labels_load_any(const char *path, char *const *known_utts, int64_t n_known, LabelList *labels,
+                    Error *error);
 // The number in "c00012"; -1 for names that are not ours.
 int64_t label_shard_number(const char *name);

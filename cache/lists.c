@@ -7,26 +7,13 @@
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "base/text.h"
+#include "cache/foreign_labels.h"
+#include "cache/names.h"
 
 enum { NAMED_IDS = 5 }; // how many ids an error shows
 
 // --- lines
-
-// Cuts the next line off *text, without its end; NULL at the end of the text.
-static char *next_line(char **text)
-{
-    char *line = *text;
-    if (!*line)
-        return NULL;
-    char *end = strchr(line, '\n');
-    *text = end ? end + 1 : line + strlen(line);
-    if (end)
-        *end = '\0';
-    size_t length = strlen(line);
-    if (length > 0 && line[length - 1] == '\r')
-        line[length - 1] = '\0';
-    return line;
-}
 
 static char *skip_blanks(char *text)
 {
@@ -42,27 +29,56 @@ static void trim_end(char *text)
         text[--length] = '\0';
 }
 
+static void add_line(char ***lines, int64_t *n, int64_t *capacity, const char *line)
+{
+    if (*n == *capacity)
+        *lines = mem_grow(*lines, (size_t)(*capacity = *capacity ? 2 * *capacity : 64), sizeof **lines);
+    (*lines)[(*n)++] = mem_strdup(line);
+}
+
 int lines_load(const char *path, char ***lines, int64_t *n, Error *error)
 {
-    char *data;
-    size_t n_bytes;
-    if (file_read(path, &data, &n_bytes, error) < 0)
-        return -1;
-    char **list = NULL, *rest = data, *line;
+    char *text, *rest, *line, **list = NULL;
     int64_t count = 0, capacity = 0;
-    while ((line = next_line(&rest))) {
+    if (text_read(path, &text, error) < 0)
+        return -1;
+    for (rest = text; (line = text_next_line(&rest));) {
         line = skip_blanks(line);
         trim_end(line);
-        if (!*line)
-            continue;
-        if (count == capacity)
-            list = mem_grow(list, (size_t)(capacity = capacity ? 2 * capacity : 64), sizeof *list);
-        list[count++] = mem_strdup(line);
+        if (*line)
+            add_line(&list, &count, &capacity, line);
     }
-    mem_free(data);
+    mem_free(text);
     *lines = list;
     *n = count;
     return 0;
+}
+
+int own_lines_split(const char *name, char *text, size_t n_bytes, char ***lines, int64_t *n, Error *error)
+{
+    if (memchr(text, '\0', n_bytes) || (n_bytes > 0 && text[n_bytes - 1] != '\n'))
+        return error_set(error, "%s is damaged: %s; make it again", name,
+                         memchr(text, '\0', n_bytes) ? "it holds a NUL byte" : "its last line is cut off");
+    char **list = NULL;
+    int64_t count = 0, capacity = 0;
+    for (char *end; (end = strchr(text, '\n')); text = end + 1) {
+        *end = '\0';
+        add_line(&list, &count, &capacity, text);
+    }
+    *lines = list;
+    *n = count;
+    return 0;
+}
+
+int own_lines_load(const char *path, char ***lines, int64_t *n, Error *error)
+{
+    char *text;
+    size_t n_bytes;
+    if (file_read(path, &text, &n_bytes, error) < 0)
+        return -1;
+    int status = own_lines_split(path, text, n_bytes, lines, n, error);
+    mem_free(text);
+    return status;
 }
 
 int64_t strings_find(char *const *sorted, int64_t n, const char *text)
@@ -84,57 +100,41 @@ int64_t strings_find(char *const *sorted, int64_t n, const char *text)
 // --- pairs: two columns of text, the shape of every list here
 
 typedef struct Pair {
-    char *first, *second; // inside the text
+    const char *first, *second; // somebody else's
     int64_t line;
 } Pair;
 
 typedef struct Pairs {
     Pair *items;
-    int64_t n;
+    int64_t n, capacity;
 } Pairs;
 
 static int compare_pairs(const void *left, const void *right)
 {
-    return strcmp(((const Pair *)left)->first, ((const Pair *)right)->first);
+    const Pair *a = left, *b = right;
+    int order = strcmp(a->first, b->first);
+    return order ? order : (a->line > b->line) - (a->line < b->line);
 }
 
-// Splits text (which is changed) at the first blank or comma of each line and sorts by the first column.
-static int pairs_parse(const char *name, char *text, char separator, bool swap, Pairs *pairs, Error *error)
+static void pairs_add(Pairs *pairs, Pair pair)
 {
-    char *line;
-    int64_t capacity = 0, number = 0;
-    *pairs = (Pairs){0};
-    while ((line = next_line(&text))) {
-        number++;
-        line = skip_blanks(line);
-        trim_end(line);
-        if (!*line)
-            continue;
-        char *cut = separator == ',' ? strrchr(line, ',') : line + strcspn(line, " \t");
-        if (!cut || !*cut || cut == line) {
-            mem_free(pairs->items);
-            return error_set(error, "%s:%lld: expected two columns, found \"%.80s\"", name, (long long)number,
-                             line);
-        }
-        *cut = '\0';
-        char *second = skip_blanks(cut + 1);
-        trim_end(line);
-        if (pairs->n == capacity)
-            pairs->items =
-                mem_grow(pairs->items, (size_t)(capacity = capacity ? 2 * capacity : 64), sizeof(Pair));
-        pairs->items[pairs->n++] = swap ? (Pair){second, line, number} : (Pair){line, second, number};
+    if (pairs->n == pairs->capacity) {
+        pairs->capacity = pairs->capacity ? 2 * pairs->capacity : 64;
+        pairs->items = mem_grow(pairs->items, (size_t)pairs->capacity, sizeof(Pair));
     }
+    pairs->items[pairs->n++] = pair;
+}
+
+// By the first column, in which nothing may stand twice.
+static int pairs_sort(const char *name, Pairs *pairs, Error *error)
+{
     if (pairs->n > 0)
         qsort(pairs->items, (size_t)pairs->n, sizeof(Pair), compare_pairs);
     for (int64_t i = 1; i < pairs->n; i++) {
         const Pair *a = &pairs->items[i - 1], *b = &pairs->items[i];
-        if (strcmp(a->first, b->first) == 0) {
-            int64_t low = a->line < b->line ? a->line : b->line, high = a->line + b->line - low;
-            error_set(error, "%s:%lld: duplicate id %s (first on line %lld); keep one of the lines", name,
-                      (long long)high, b->first, (long long)low);
-            mem_free(pairs->items);
-            return -1;
-        }
+        if (strcmp(a->first, b->first) == 0)
+            return error_set(error, "%s:%lld: duplicate id %s (first on line %lld); keep one of the lines",
+                             name, (long long)b->line, b->first, (long long)a->line);
     }
     return 0;
 }
@@ -201,63 +201,52 @@ static void labels_from_pairs(const Pairs *pairs, LabelList *list)
     number_labels(pairs, list);
 }
 
-// `File,Speaker` has a comma and a header line; else the column that known_utts knows is the utterance.
-static char detect_separator(const char *text)
-{
-    size_t length = strcspn(text, "\n");
-    return memchr(text, ',', length) && !memchr(text, ' ', length) && !memchr(text, '\t', length) ? ',' : ' ';
-}
-
-static bool second_column_is_utt(const char *text, char *const *known_utts, int64_t n_known)
-{
-    if (!known_utts)
-        return false;
-    char *line = mem_printf("%.*s", (int)strcspn(text, "\r\n"), text), *cut = line + strcspn(line, " \t");
-    bool swap = false;
-    if (*cut) {
-        *cut = '\0';
-        char *second = skip_blanks(cut + 1);
-        trim_end(second);
-        swap = strings_find(known_utts, n_known, line) < 0 && strings_find(known_utts, n_known, second) >= 0;
-    }
-    mem_free(line);
-    return swap;
-}
-
 int labels_load(const char *path, char *const *known_utts, int64_t n_known, LabelList *list,
                 const char **form, Error *error)
 {
-    char *data;
-    size_t n_bytes;
-    if (file_read(path, &data, &n_bytes, error) < 0)
-        return -1;
-    char separator = detect_separator(data), *text = data;
-    bool swap = separator == ' ' && second_column_is_utt(data, known_utts, n_known);
-    if (separator == ',' && strncasecmp(text, "file,", 5) == 0)
-        text += strcspn(text, "\n");
-    Pairs pairs;
-    int status = pairs_parse(path, text, separator, swap, &pairs, error);
-    if (status == 0 && pairs.n == 0)
-        status = error_set(error, "%s is empty; expected lines `utterance speaker`", path);
+    Names *names = known_utts ? names_create(known_utts, n_known) : NULL;
+    ForeignLabels labels;
+    int status = foreign_labels_load(path, names, &labels, error);
     if (status == 0) {
+        Pairs pairs = {0};
+        for (int64_t i = 0; i < labels.n; i++)
+            pairs_add(&pairs, (Pair){labels.items[i].utt, labels.items[i].label, labels.items[i].line});
         labels_from_pairs(&pairs, list);
         mem_free(pairs.items);
         if (form)
-            *form = separator == ',' ? "File,Speaker" : swap ? "speaker utterance" : "utterance speaker";
+            *form = labels.form;
+        foreign_labels_release(&labels);
     }
-    mem_free(data);
+    names_destroy(names);
     return status;
+}
+
+// The label of ours holds no blank, so the last one separates the columns.
+static int parse_own_line(const char *name, char *line, int64_t number, Pairs *pairs, Error *error)
+{
+    char *cut = strrchr(line, ' ');
+    if (!cut || cut == line || !cut[1])
+        return error_set(error, "%s:%lld: is damaged: `%.80s` is no utterance and label", name,
+                         (long long)number, line);
+    *cut = '\0';
+    pairs_add(pairs, (Pair){line, cut + 1, number});
+    return 0;
 }
 
 int labels_parse(const char *name, const char *text, LabelList *list, Error *error)
 {
-    char *copy = mem_strdup(text);
-    Pairs pairs;
-    int status = pairs_parse(name, copy, ' ', false, &pairs, error);
-    if (status == 0) {
+    char *copy = mem_strdup(text), **lines = NULL;
+    int64_t n = 0;
+    Pairs pairs = {0};
+    int status = own_lines_split(name, copy, strlen(copy), &lines, &n, error);
+    for (int64_t i = 0; i < n && status == 0; i++)
+        status = parse_own_line(name, lines[i], i + 1, &pairs, error);
+    if (status == 0)
+        status = pairs_sort(name, &pairs, error);
+    if (status == 0)
         labels_from_pairs(&pairs, list);
-        mem_free(pairs.items);
-    }
+    mem_free(pairs.items);
+    strings_free(lines, n);
     mem_free(copy);
     return status;
 }
@@ -299,38 +288,72 @@ void labels_release(LabelList *list)
 
 // --- wav.scp
 
+char *listed_path(const char *list, const char *path)
+{
+    char *folder = path_folder(list), *beside = path_join(folder, path);
+    bool is_beside = !file_exists(path) && file_exists(beside);
+    mem_free(folder);
+    if (is_beside)
+        return beside;
+    mem_free(beside);
+    return mem_strdup(path);
+}
+
+static bool is_listed_file(const char *list, const char *path)
+{
+    char *found = listed_path(list, path);
+    bool exists = file_exists(found);
+    mem_free(found);
+    return exists;
+}
+
+// The first blank separates the columns, or a tab behind it where only that names a file.
+static int parse_scp_line(const char *path, char *line, int64_t number, Pairs *pairs, Error *error)
+{
+    line = skip_blanks(line);
+    trim_end(line);
+    char *cut = line + strcspn(line, " \t"), *tab = strchr(cut, '\t');
+    if (tab > cut && !is_listed_file(path, skip_blanks(cut)) && is_listed_file(path, skip_blanks(tab)))
+        cut = tab;
+    char *file = skip_blanks(cut);
+    *cut = '\0';
+    if (!line[0] || !file[0])
+        return error_set(error, "%s:%lld: expected `utterance path`, found \"%.80s\"", path,
+                         (long long)number, line);
+    if (file[strlen(file) - 1] == '|')
+        return error_set(error,
+                         "%s:%lld: %s is a shell command (it ends in |), which voxloop does not run; "
+                         "write the audio to files first",
+                         path, (long long)number, line);
+    pairs_add(pairs, (Pair){line, file, number});
+    return 0;
+}
+
 int wav_scp_load(const char *path, WavScp *scp, Error *error)
 {
-    char *data;
-    size_t n_bytes;
-    if (file_read(path, &data, &n_bytes, error) < 0)
+    char *text, *rest, *line;
+    if (text_read(path, &text, error) < 0)
         return -1;
-    Pairs pairs;
-    int status = pairs_parse(path, data, ' ', false, &pairs, error);
-    if (status < 0)
-        goto done;
-    for (int64_t i = 0; i < pairs.n; i++) {
-        const char *file = pairs.items[i].second;
-        size_t length = strlen(file);
-        if (length > 0 && file[length - 1] == '|') {
-            status = error_set(error,
-                               "%s:%lld: %s is a shell command (it ends in |), which voxloop does not run; "
-                               "write the audio to files first",
-                               path, (long long)pairs.items[i].line, pairs.items[i].first);
-            mem_free(pairs.items);
-            goto done;
+    Pairs pairs = {0};
+    int status = 0;
+    int64_t number = 0;
+    for (rest = text; status == 0 && (line = text_next_line(&rest));) {
+        number++;
+        if (*skip_blanks(line))
+            status = parse_scp_line(path, line, number, &pairs, error);
+    }
+    if (status == 0)
+        status = pairs_sort(path, &pairs, error);
+    if (status == 0) {
+        *scp = (WavScp){mem_alloc((size_t)pairs.n, sizeof(char *)),
+                        mem_alloc((size_t)pairs.n, sizeof(char *)), pairs.n};
+        for (int64_t i = 0; i < pairs.n; i++) {
+            scp->utts[i] = mem_strdup(pairs.items[i].first);
+            scp->paths[i] = mem_strdup(pairs.items[i].second);
         }
     }
-    scp->n = pairs.n;
-    scp->utts = mem_alloc((size_t)pairs.n, sizeof(char *));
-    scp->paths = mem_alloc((size_t)pairs.n, sizeof(char *));
-    for (int64_t i = 0; i < pairs.n; i++) {
-        scp->utts[i] = mem_strdup(pairs.items[i].first);
-        scp->paths[i] = mem_strdup(pairs.items[i].second);
-    }
     mem_free(pairs.items);
-done:
-    mem_free(data);
+    mem_free(text);
     return status;
 }
 

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/files.h"
 #include "base/memory.h"
+#include "base/text.h"
+#include "cache/names.h"
 
 static int compare_segments(const void *left, const void *right)
 {
@@ -27,27 +28,32 @@ static int parse_line(const char *path, int64_t line, char *text, Segment *segme
 {
     char *word[5] = {0}, *rest = NULL;
     int n = 0;
-    for (char *w = strtok_r(text, " \t\r", &rest); w; w = strtok_r(NULL, " \t\r", &rest))
+    for (char *w = strtok_r(text, " \t", &rest); w; w = strtok_r(NULL, " \t", &rest))
         if (n++ < 5)
             word[n - 1] = w;
     double start, end;
     if (n < 4 || n > 5 || !parse_seconds(word[2], &start) || !parse_seconds(word[3], &end))
-        return error_set(error, "%s:%" PRId64 ": is not `utterance recording start end`", path, line);
+        return error_set(error,
+                         "%s:%" PRId64 ": `%.80s ...` is not `utterance recording start end`, in seconds",
+                         path, line, word[0] ? word[0] : "");
     if (start < 0 || (end <= start && end != -1))
         return error_set(error, "%s:%" PRId64 ": %s ends at %s s, which is not after %s s", path, line,
                          word[0], word[3], word[2]);
-    *segment = (Segment){mem_strdup(word[0]), mem_strdup(word[1]), start, end, line};
+    *segment = (Segment){.utt = name_to_id(word[0]),
+                         .name = mem_strdup(word[0]),
+                         .recording = name_to_id(word[1]),
+                         .start = start,
+                         .end = end,
+                         .line = line};
     return 0;
 }
 
 static int parse(const char *path, char *text, Segments *segments, Error *error)
 {
     int64_t capacity = 0, number = 0;
-    for (char *line = text, *next; line; line = next) {
-        if ((next = strchr(line, '\n')))
-            *next++ = '\0';
+    for (char *line; (line = text_next_line(&text));) {
         number++;
-        if (!line[strspn(line, " \t\r")])
+        if (!line[strspn(line, " \t")])
             continue;
         if (segments->n == capacity) {
             capacity = 2 * capacity + 64;
@@ -70,9 +76,8 @@ static int parse(const char *path, char *text, Segments *segments, Error *error)
 int segments_load(const char *path, Segments *segments, Error *error)
 {
     char *text;
-    size_t n_bytes;
     *segments = (Segments){0};
-    if (file_read(path, &text, &n_bytes, error) < 0)
+    if (text_read(path, &text, error) < 0)
         return -1;
     int status = parse(path, text, segments, error);
     mem_free(text);
@@ -85,6 +90,7 @@ void segments_release(Segments *segments)
 {
     for (int64_t i = 0; i < segments->n; i++) {
         mem_free(segments->items[i].utt);
+        mem_free(segments->items[i].name);
         mem_free(segments->items[i].recording);
     }
     mem_free(segments->items);

@@ -6,8 +6,8 @@
 #include "base/error.h"
 
 typedef struct Segment {
-    char *utt, *recording;
-    double start, end; // seconds; end -1: the recording's
+    char *utt, *name, *recording; // ids (cache/names.h); name: what the file calls the utterance
+    double start, end;            // seconds; end -1: the recording's
     int64_t line;
 } Segment;
 

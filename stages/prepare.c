@@ -57,13 +57,11 @@ static void look_at_sources(const Program *program, const char *list, const Audi
 static int decode_source(const Preparation *p, int64_t i, int16_t **samples, int64_t *n, Error *reason)
 {
     const AudioSources *sources = &p->sources;
-    const char *utt = sources->utts[i];
     double start = sources->starts ? sources->starts[i] : 0, end = sources->ends ? sources->ends[i] : -1;
-    for (const char *c = utt; *c; c++)
-        if ((unsigned char)*c < ' ')
-            return error_set(reason, "its name holds a control character");
+    if (strlen(sources->utts[i]) > CORPUS_MAX_UTT_BYTES)
+        return error_set(reason, "its name is longer than %d bytes", CORPUS_MAX_UTT_BYTES);
     if (audio_decode_part(sources->paths[i], start, end, &p->settings->limits, samples, n, reason) < 0)
-        return -1;
+        return sources->named ? error_prefix(reason, "%s", sources->paths[i]) : -1;
     if (*n > CORPUS_MAX_SAMPLES) {
         mem_free(*samples);
         return error_set(reason, "too long: more than a WAV file can hold");
@@ -120,6 +118,11 @@ static int prepare(const Program *program, Preparation *p, Error *error)
         &n_done, error);
     if (!p->writer)
         return -1;
+    for (int64_t i = 0; i < p->sources.n; i++)
+        corpus_writer_name(p->writer, p->sources.utts[i], p->sources.names[i]);
+    if (corpus_writer_renamed(p->writer) > 0)
+        log_info("%" PRId64 " names hold what lists cannot: their ids stand in names.tsv",
+                 corpus_writer_renamed(p->writer));
     if (n_done > 0)
         log_info("goes on behind the %" PRId64 " recordings in the shards of an interrupted run", n_done);
     int status = prepare_from(p, n_done, error);

@@ -1,6 +1,5 @@
 #include "audio/sources.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,7 +8,9 @@
 #include "base/folder_walk.h"
 #include "base/memory.h"
 #include "cache/lists.h"
+#include "cache/names.h"
 #include "cache/segments.h"
+#include "cache/table.h"
 
 static bool is_recording(const char *path)
 {
@@ -24,73 +25,150 @@ static bool is_recording(const char *path)
     return false;
 }
 
+// --- sources in the order of their ids
+
+typedef struct Source {
+    char *utt, *name, *path;
+} Source;
+
+static Source source_of(const char *name, char *path)
+{
+    name = name_without_here(name);
+    return (Source){name_to_id(name), mem_strdup(name), path};
+}
+
+static int compare_sources(const void *left, const void *right)
+{
+    return strcmp(((const Source *)left)->utt, ((const Source *)right)->utt);
+}
+
+// Takes the strings of found [n] over.
+static void take_sources(Source *found, int64_t n, AudioSources *sources)
+{
+    if (n > 0)
+        qsort(found, (size_t)n, sizeof *found, compare_sources);
+    sources->utts = mem_zero((size_t)n + 1, sizeof(char *));
+    sources->names = mem_zero((size_t)n + 1, sizeof(char *));
+    sources->paths = mem_zero((size_t)n + 1, sizeof(char *));
+    for (int64_t i = 0; i < n; i++) {
+        sources->utts[i] = found[i].utt;
+        sources->names[i] = found[i].name;
+        sources->paths[i] = found[i].path;
+    }
+    sources->n = n;
+}
+
+static int check_distinct(const char *list, const AudioSources *sources, Error *error)
+{
+    for (int64_t i = 1; i < sources->n; i++)
+        if (strcmp(sources->utts[i - 1], sources->utts[i]) == 0)
+            return error_set(error, "%s lists %s twice", list, sources->names[i]);
+    return 0;
+}
+
 static int find_in_folder(const char *folder, AudioSources *sources, Error *error)
 {
-    FolderWalk found;
-    if (folder_walk(folder, &found, error) < 0)
+    FolderWalk walk;
+    if (folder_walk(folder, &walk, error) < 0)
         return -1;
-    folder_walk_warn(folder, &found);
-    sources->utts = mem_zero((size_t)found.n + 1, sizeof(char *));
-    sources->paths = mem_zero((size_t)found.n + 1, sizeof(char *));
-    for (int64_t i = 0; i < found.n; i++) {
-        if (!is_recording(found.paths[i])) {
-            sources->n_ignored++;
-            continue;
-        }
-        sources->utts[sources->n] = mem_strdup(found.paths[i]);
-        sources->paths[sources->n++] = path_join(folder, found.paths[i]);
-    }
-    folder_walk_release(&found);
+    folder_walk_warn(folder, &walk);
+    Source *found = mem_alloc((size_t)walk.n + 1, sizeof *found);
+    int64_t n = 0;
+    for (int64_t i = 0; i < walk.n; i++)
+        if (is_recording(walk.paths[i]))
+            found[n++] = source_of(walk.paths[i], path_join(folder, walk.paths[i]));
+    take_sources(found, n, sources);
+    sources->n_ignored = walk.n - n;
+    mem_free(found);
+    folder_walk_release(&walk);
     if (sources->n == 0)
         return error_set(error, "%s is empty: no recordings in it (%lld other files)", folder,
                          (long long)sources->n_ignored);
     return 0;
 }
 
-// The utterance is the path as it stands in the list, but for slashes in front.
-static const char *utt_of(const char *line)
+// --- lists
+
+enum { LINES_TRIED = 100 };
+
+static bool names_a_file(const char *list, const char *path)
 {
-    return line + strspn(line, "/");
+    char *found = listed_path(list, path);
+    bool there = file_exists(found);
+    mem_free(found);
+    return there;
 }
 
-static int compare_utts(const void *left, const void *right)
+// Whether the lines are paths as a whole, rather than `utt path`: as more of the first ones name files so.
+static bool is_list_of_paths(const char *list, char **lines, int64_t n)
 {
-    return strcmp(utt_of(*(char *const *)left), utt_of(*(char *const *)right));
-}
-
-static int take_list(const char *path, char **lines, int64_t n, AudioSources *sources, Error *error)
-{
-    qsort(lines, (size_t)n, sizeof(char *), compare_utts);
-    sources->utts = mem_zero((size_t)n + 1, sizeof(char *));
-    sources->paths = mem_zero((size_t)n + 1, sizeof(char *));
-    for (int64_t i = 0; i < n; i++) {
-        if (i > 0 && compare_utts(&lines[i - 1], &lines[i]) == 0)
-            return error_set(error, "%s lists %s twice", path, lines[i]);
-        sources->utts[i] = mem_strdup(utt_of(lines[i]));
-        sources->paths[i] = mem_strdup(lines[i]);
-        sources->n++;
+    int64_t n_paths = 0, n_pairs = 0;
+    bool blanks = false;
+    for (int64_t i = 0; i < n && i < LINES_TRIED; i++) {
+        const char *second = lines[i] + strcspn(lines[i], " \t");
+        blanks = blanks || *second;
+        n_paths += names_a_file(list, lines[i]);
+        n_pairs += *second && names_a_file(list, second + strspn(second, " \t"));
     }
+    return n_paths == n_pairs ? !blanks : n_paths > n_pairs;
+}
+
+static void take_paths(const char *list, char **lines, int64_t n, AudioSources *sources)
+{
+    Source *found = mem_alloc((size_t)n + 1, sizeof *found);
+    for (int64_t i = 0; i < n; i++)
+        found[i] = source_of(lines[i], listed_path(list, lines[i]));
+    take_sources(found, n, sources);
+    mem_free(found);
+}
+
+static int take_scp(const char *list, AudioSources *sources, Error *error)
+{
+    WavScp scp;
+    if (wav_scp_load(list, &scp, error) < 0)
+        return -1;
+    Source *found = mem_alloc((size_t)scp.n + 1, sizeof *found);
+    for (int64_t i = 0; i < scp.n; i++)
+        found[i] = source_of(scp.utts[i], listed_path(list, scp.paths[i]));
+    take_sources(found, scp.n, sources);
+    sources->named = true;
+    mem_free(found);
+    wav_scp_release(&scp);
     return 0;
 }
 
-static int find_in_file(const char *path, AudioSources *sources, Error *error)
+// Manifests of other toolkits have the paths among other things.
+static int refuse_table(const char *list, const char *first_line, Error *error)
+{
+    char separator = table_separator(first_line);
+    if (separator == '{')
+        return error_set(error,
+                         "%s is JSON, not a list of recordings; write the paths alone, one a line (jq -r "
+                         ".audio_filepath %s)",
+                         list, list);
+    if (separator && !names_a_file(list, first_line))
+        return error_set(
+            error,
+            "%s is a table with a header, not a list of recordings; write the paths alone, one a line, "
+            "or `utt path`",
+            list);
+    return 0;
+}
+
+static int find_in_file(const char *list, AudioSources *sources, Error *error)
 {
     char **lines = NULL;
     int64_t n = 0;
-    if (lines_load(path, &lines, &n, error) < 0)
+    if (lines_load(list, &lines, &n, error) < 0)
         return -1;
-    int status = 0;
-    if (n == 0) {
-        status = error_set(error, "%s is empty: it lists no recordings", path);
-    } else if (strpbrk(lines[0], " \t") && !file_exists(lines[0])) {
-        WavScp scp = {0};
-        status = wav_scp_load(path, &scp, error);
-        *sources = (AudioSources){.utts = scp.utts, .paths = scp.paths, .n = scp.n};
-    } else {
-        status = take_list(path, lines, n, sources, error);
-    }
+    int status = n > 0 ? refuse_table(list, lines[0], error)
+                       : error_set(error, "%s is empty: it lists no recordings", list);
+    if (status == 0 && is_list_of_paths(list, lines, n))
+        take_paths(list, lines, n, sources);
+    else if (status == 0)
+        status = take_scp(list, sources, error);
     strings_free(lines, n);
-    return status;
+    return status < 0 ? -1 : check_distinct(list, sources, error);
 }
 
 // --- segments
@@ -101,7 +179,9 @@ static int cut(const AudioSources *whole, const char *path, const Segments *segm
 {
     size_t n = (size_t)segments->n;
     sources->utts = mem_zero(n, sizeof(char *));
+    sources->names = mem_zero(n, sizeof(char *));
     sources->paths = mem_zero(n, sizeof(char *));
+    sources->named = true;
     sources->starts = mem_alloc(n, sizeof(double));
     sources->ends = mem_alloc(n, sizeof(double));
     for (int64_t i = 0; i < segments->n; i++) {
@@ -111,6 +191,7 @@ static int cut(const AudioSources *whole, const char *path, const Segments *segm
             return error_set(error, "%s:%lld: the wav.scp has no recording %s", path,
                              (long long)segment->line, segment->recording);
         sources->utts[i] = mem_strdup(segment->utt);
+        sources->names[i] = mem_strdup(segment->name);
         sources->paths[i] = mem_strdup(whole->paths[at]);
         sources->starts[i] = segment->start;
         sources->ends[i] = segment->end;
@@ -184,6 +265,7 @@ char *audio_source_describe(const AudioSources *sources, int64_t i)
 void audio_sources_release(AudioSources *sources)
 {
     strings_free(sources->utts, sources->n);
+    strings_free(sources->names, sources->n);
     strings_free(sources->paths, sources->n);
     mem_free(sources->starts);
     mem_free(sources->ends);

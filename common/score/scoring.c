@@ -19,7 +19,7 @@ static int to_unit_length(Embeddings *embeddings, Error *error)
 static int take_class_means(const char *path, Embeddings *cohort, Error *error)
 {
     LabelList list;
-    if (labels_load_any(path, &list, error) < 0)
+    if (labels_load_any(path, cohort->utts, cohort->n, &list, error) < 0)
         return -1;
     int64_t *labels = mem_alloc((size_t)cohort->n, sizeof(int64_t));
     int status = labels_align(&list, path, cohort->utts, cohort->n, labels, error);

@@ -1,10 +1,13 @@
-// Trials: pairs of utterances, target (same speaker) or nontarget. Two forms, told apart by the first line:
+// Trials: pairs of utterances, target (same speaker) or nontarget. Two forms, told apart by the first line
+// that can be read in one way only:
 //
 //     voxceleb   1|0 enroll test
 //     kaldi      enroll test target|nontarget|1|0
 //
-// Ids are resolved against a sorted list of utterances. Unknown ones are an error that gives, for each side,
-// how many there are and the first five.
+// Blanks, a tab or commas separate the fields; with commas there may be a header. What is looked for are the
+// ids of a sorted list of utterances, and their names (cache/names.h): these decide where a name ends, so
+// names may hold blanks. A line with two meanings is an error. Unknown utterances are one that gives, for
+// each side, how many there are and the first five.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,8 +27,8 @@ typedef struct Trials {
 
 // utts [n_utts], sorted in the C locale.
 int trials_load(const char *path, char *const *utts, int64_t n_utts, Trials *trials, Error *error);
-// text as in a file, changed while parsing; `name` for errors.
-int trials_parse(const char *name, char *text, char *const *utts, int64_t n_utts, Trials *trials,
+// text as in a file; `name` for errors.
+int trials_parse(const char *name, const char *text, char *const *utts, int64_t n_utts, Trials *trials,
                  Error *error);
 
 // Label-free trials: pairs from the same recording against pairs from different recordings. An utterance's

@@ -11,7 +11,7 @@
 int labelling_load(const char *path, const Corpus *corpus, Labelling *l, Error *error)
 {
     LabelList list = {0};
-    if (labels_load_any(path, &list, error) < 0)
+    if (labels_load_any(path, corpus_utts(corpus), corpus_count(corpus), &list, error) < 0)
         return -1;
     int64_t n = corpus_count(corpus), n_labelled = 0;
     *l = (Labelling){.n_utts = n};

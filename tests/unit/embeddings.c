@@ -38,7 +38,7 @@ static int tear_down(void **state)
 }
 
 static float matrix[6] = {1, 2, 3, 4, 5, 6}; // [3, 2]
-static char *utts[3] = {"a/1.wav", "a/2.wav", "b \xc3\xa4.wav"};
+static char *utts[3] = {"a/1.wav", "a/2.wav", "b%20\xc3\xa4.wav"};
 static const Embeddings EXAMPLE = {.matrix = matrix, .utts = utts, .n = 3, .dim = 2};
 
 static void assert_example(const Embeddings *loaded)
@@ -80,6 +80,24 @@ static void test_rows_are_sorted(void **state)
     assert_example(&loaded);
     embeddings_release(&loaded);
     mem_free(text);
+    mem_free(list);
+}
+
+// Names of other tools: a byte-order mark, Windows' line ends, blanks.
+static void test_names_become_ids(void **state)
+{
+    (void)state;
+    const char *text = "\xEF\xBB\xBF"
+                       "b \xc3\xa4.wav\r\na/1.wav\r\n a/2.wav\r\n";
+    float shuffled[6] = {5, 6, 1, 2, 3, 4};
+    char *list = path_join(folder, "list");
+    Embeddings loaded;
+    Error error = {0};
+    scratch_write(list, text, strlen(text));
+    assert_int_equal(npy_publish(npy, shuffled, 3, 2, &error), 0);
+    assert_int_equal(embeddings_load(npy, list, &loaded, &error), 0);
+    assert_example(&loaded);
+    embeddings_release(&loaded);
     mem_free(list);
 }
 
@@ -125,7 +143,9 @@ static void test_ark(void **state)
         embeddings_release(&loaded);
     }
     mem_free(scp);
-    assert_int_equal(ark_publish(ark, &EXAMPLE, &error), -1); // its third id holds a blank
+    char *blank[] = {"a b"};
+    assert_int_equal(
+        ark_publish(ark, &(Embeddings){.matrix = matrix, .utts = blank, .n = 1, .dim = 2}, &error), -1);
     assert_non_null(strstr(error.text, "blank"));
 }
 
@@ -194,9 +214,10 @@ static void test_damaged_shard(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_rows_are_sorted),
-        cmocka_unit_test(test_ark),         cmocka_unit_test(test_bad_arks),
-        cmocka_unit_test(test_bad_sets),    cmocka_unit_test(test_damaged_shard),
+        cmocka_unit_test(test_round_trips),      cmocka_unit_test(test_rows_are_sorted),
+        cmocka_unit_test(test_names_become_ids), cmocka_unit_test(test_ark),
+        cmocka_unit_test(test_bad_arks),         cmocka_unit_test(test_bad_sets),
+        cmocka_unit_test(test_damaged_shard),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
