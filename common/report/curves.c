@@ -81,10 +81,18 @@ typedef struct ScoreList {
     int64_t n, n_targets;
 } ScoreList;
 
-static int parse_score(const char *line, double *score, bool *target)
+// From the end, whatever the names before hold.
+static int parse_score(char *line, double *score, bool *target)
 {
-    char label[16];
-    if (sscanf(line, "%*s %*s %lf %15s", score, label) != 2 || !isfinite(*score))
+    char *label = strrchr(line, ' '), *end = NULL;
+    if (!label)
+        return -1;
+    *label++ = '\0';
+    char *number = strrchr(line, ' ');
+    if (!number || !memchr(line, ' ', (size_t)(number - line)))
+        return -1;
+    *score = strtod(number + 1, &end);
+    if (end == number + 1 || *end || !isfinite(*score))
         return -1;
     *target = strcmp(label, "target") == 0 || strcmp(label, "1") == 0;
     return *target || strcmp(label, "nontarget") == 0 || strcmp(label, "0") == 0 ? 0 : -1;

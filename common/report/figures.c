@@ -318,11 +318,11 @@ static void draw_sizes(FILE *out, const Round *round, int64_t width, int64_t n_b
 
 static void figure_sizes_of_round(FILE *out, const Round *round, int64_t width, int64_t n_bins, double most)
 {
-    char caption[160];
-    snprintf(caption, sizeof caption, "%s: %lld clusters, median %lld, largest %lld utterances", round->name,
-             (long long)round->n_clusters, (long long)round->sizes[round->n_clusters / 2],
-             (long long)round->sizes[0]);
+    char *caption = mem_printf("%s: %lld clusters, median %lld, largest %lld utterances", round->name,
+                               (long long)round->n_clusters, (long long)round->sizes[round->n_clusters / 2],
+                               (long long)round->sizes[0]);
     figure_open(out, caption);
+    mem_free(caption);
     draw_sizes(out, round, width, n_bins, most);
     figure_close(out, NULL);
 }
@@ -387,12 +387,12 @@ void figure_gates(FILE *out, const Work *work)
 {
     for (int64_t i = 0; i < work->n_rounds; i++) {
         const Round *round = &work->rounds[i];
-        char caption[160];
         if (round->log_losses.n == 0)
             continue;
-        snprintf(caption, sizeof caption, "%s: losses of the last epoch, %s", round->name,
-                 isfinite(round->gate) ? "and the gate" : "no gate found");
+        char *caption = mem_printf("%s: losses of the last epoch, %s", round->name,
+                                   isfinite(round->gate) ? "and the gate" : "no gate found");
         figure_open(out, caption);
+        mem_free(caption);
         draw_gate(out, round);
         figure_close(out, NULL);
     }

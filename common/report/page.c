@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "report/svg.h"
 #include "report/figures.h"
 
@@ -25,6 +26,11 @@ static const char *const STYLE =
     ".figures{display:flex;flex-wrap:wrap;gap:1.2em 2em}.figures .missing{width:100%}\n"
     "figure{margin:0}figcaption{font-weight:600;font-size:.92em;margin-bottom:.3em}\n"
     "svg{max-width:100%;height:auto}\n";
+
+// A second wall behind the escaping of every text: no scripts, no images, nothing from anywhere.
+static const char *const POLICY =
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'\">";
 
 enum { MOST_CURVES = 12 }; // rounds, in one figure
 
@@ -75,7 +81,9 @@ static void write_rounds_table(FILE *out, const Work *work)
     fputs("</thead><tbody>\n", out);
     for (int64_t i = 0; i < work->n_rounds; i++) {
         const Round *round = &work->rounds[i];
-        fprintf(out, "<tr><th>%s</th>", round->name);
+        fputs("<tr><th>", out);
+        svg_write_text(out, round->name);
+        fputs("</th>", out);
         for (int j = 0; j < MEASURES_COUNT; j++) {
             char text[32];
             if (measured_anywhere(work, j))
@@ -160,10 +168,10 @@ static int write_figures(FILE *out, const Work *work, const LabelList *truth, Er
 int page_write(FILE *out, const Work *work, const LabelList *truth, Error *error)
 {
     fprintf(out,
-            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n%s\n"
             "<meta name=\"viewport\" content=\"width=device-width\">\n<title>voxloop report</title>\n"
             "<style>\n%s</style></head><body>\n<h1>voxloop report</h1>\n<p class=\"sub\">",
-            STYLE);
+            POLICY, STYLE);
     svg_write_text(out, work->folder);
     fprintf(out, ", %lld round%s, voxloop %s</p>\n<h2>Rounds</h2>\n", (long long)work->n_rounds,
             work->n_rounds == 1 ? "" : "s", VOXLOOP_VERSION);
@@ -195,6 +203,15 @@ static void write_part(FILE *out, const Round *round, const char **separator, in
     *separator = ", ";
 }
 
+// A round's name for a terminal or a Markdown table.
+static void write_name(FILE *out, const char *name)
+{
+    char *visible = text_visible(name);
+    for (const char *c = visible; *c; c++)
+        fputs(*c == '|' ? "\\|" : (char[]){*c, '\0'}, out);
+    mem_free(visible);
+}
+
 static void write_eer_part(FILE *out, const Round *round, const char **separator)
 {
     write_part(out, round, separator, MEASURE_EER,
@@ -210,14 +227,15 @@ int page_write_line(FILE *out, const Work *work, const char *name, Error *error)
         if (strcmp(round->name, name) != 0)
             continue;
         const char *separator = ": ";
-        fputs(round->name, out);
+        write_name(out, round->name);
         write_part(out, round, &separator, MEASURE_CLUSTERS, "%.0f clusters");
         write_part(out, round, &separator, MEASURE_PURITY, "purity %.2f");
         write_part(out, round, &separator, MEASURE_NMI, "NMI %.2f");
         write_part(out, round, &separator, MEASURE_AGREEMENT_NMI, "agreement NMI %.2f");
         if (isfinite(round->measures[MEASURE_AGREEMENT_NMI])) {
             char *before = round_before(round);
-            fprintf(out, " with %s", before);
+            fputs(" with ", out);
+            write_name(out, before);
             mem_free(before);
         }
         write_eer_part(out, round, &separator);
@@ -298,7 +316,8 @@ static void write_table(FILE *out, const Work *work, char *const *patterns, int6
         fputs("|---", out);
     fputs("|\n", out);
     for (int64_t p = 0; p < n; p++) {
-        fprintf(out, "| %s", patterns[p]);
+        fputs("| ", out);
+        write_name(out, patterns[p]);
         for (int c = 0; c < n_columns; c++)
             write_cell(out, work, patterns[p], columns[c].measure);
         fputs(" |\n", out);

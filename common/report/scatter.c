@@ -126,8 +126,9 @@ int figure_embeddings(FILE *out, const Work *work, const LabelList *truth, Error
     Embeddings embeddings = {0};
     int status = 0;
     if (!file_exists(path)) {
-        fprintf(out, "<p class=\"missing\">%s has no embeddings.tar.zst, so there is no view of them.</p>\n",
-                round->name);
+        fputs("<p class=\"missing\">", out);
+        svg_write_text(out, round->name);
+        fputs(" has no embeddings.tar.zst, so there is no view of them.</p>\n", out);
     } else {
         status = embeddings_load(path, NULL, &embeddings, error);
         if (status == 0 && embeddings.n > 0)

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/memory.h"
+#include "base/text.h"
 #include "score/metrics.h"
 
 // --- numbers
@@ -59,30 +61,17 @@ static double pixel_y(const SvgPlot *plot, double value)
 
 void svg_write_text(FILE *out, const char *text)
 {
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        switch (*c) {
-        case '&':
-            fputs("&amp;", out);
-            break;
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '"':
-            fputs("&quot;", out);
-            break;
-        case '\'':
-            fputs("&#39;", out);
-            break;
-        default:
-            if ((*c < 0x20 && *c != '\t' && *c != '\n') || *c == 0x7f)
-                fputs("\xEF\xBF\xBD", out);
-            else
-                fputc(*c, out);
-        }
+    static const char *const ENTITIES[] = {
+        ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\''] = "&#39;"};
+    char *visible = text_visible(text);
+    for (const unsigned char *c = (const unsigned char *)visible; *c; c++) {
+        const char *entity = *c <= '>' ? ENTITIES[*c] : NULL;
+        if (entity)
+            fputs(entity, out);
+        else
+            fputc(*c, out);
     }
+    mem_free(visible);
 }
 
 // anchor: start, middle or end, as SVG names it.

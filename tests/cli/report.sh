@@ -38,6 +38,12 @@ line iter1-lmft 'iter1-lmft: 47 clusters, agreement NMI 0.97 with iter1, EER 5.5
 line iter2-gate 'iter2-gate: agreement NMI 0.90 with iter1-gate'
 expect_one_line 1 'work has no finished round iter2' "$report" --work work --line iter2
 
+# A name's control characters do not reach the terminal.
+mkdir "work/iter3-$(printf '\033[31m')"
+echo '{"clusters": 4}' >"work/iter3-$(printf '\033[31m')/clusters.json"
+line "iter3-$(printf '\033[31m')" 'iter3-\x1b[31m: 4 clusters'
+rm -r work/iter3-*
+
 # The table: patterns give the mean and the deviation.
 table=$("$report" --work work --table 'iter0,iter1*' --quiet) || fail "--table: exit status $?"
 [ "$table" = "| round | EER (%) | minDCF 0.01 | minDCF 0.05 | clusters | purity | NMI |
