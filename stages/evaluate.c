@@ -15,13 +15,14 @@
 #include "report/eval_summary.h"
 #include "score/calibration.h"
 #include "score/scoring.h"
+#include "score/session.h"
 #include "score/statistics_baseline.h"
 #include "score/trials.h"
 #include "train/pair_scorer.h"
 
 typedef struct Settings {
     const char *embeddings, *list, *trials, *scores, *report, *audio, *norm, *cohort, *cohort_labels;
-    const char *crop_embeddings, *pair_head;
+    const char *crop_embeddings, *pair_head, *session;
     const char *calibrate, *calibration; // to write, to read
     bool label_free, center;
     int64_t label_free_pairs, top;
@@ -46,13 +47,34 @@ static int64_t *durations_of(const char *audio, const Embeddings *embeddings, Er
     return durations;
 }
 
+static int find_sessions(const char *rule_text, const Embeddings *embeddings, Sessions *sessions,
+                         Error *error)
+{
+    SessionRule *rule = session_rule_create(rule_text, error);
+    int status = rule ? sessions_find(rule, embeddings->utts, embeddings->n, sessions, error) : -1;
+    session_rule_destroy(rule);
+    if (status < 0)
+        return -1;
+    log_info("sessions by %s: %lld among %lld utterances", rule_text, (long long)sessions->n_sessions,
+             (long long)sessions->n);
+    if (sessions->n_unmatched > 0)
+        log_warn("%lld ids do not match the session pattern: each is a session of its own",
+                 (long long)sessions->n_unmatched);
+    return 0;
+}
+
 static int make_label_free(const Settings *settings, int64_t seed, const Embeddings *embeddings,
                            Trials *trials, Error *error)
 {
+    Sessions sessions;
     int64_t *durations = settings->audio ? durations_of(settings->audio, embeddings, error) : NULL;
-    if (settings->audio && !durations)
+    if ((settings->audio && !durations) ||
+        find_sessions(settings->session, embeddings, &sessions, error) < 0) {
+        mem_free(durations);
         return -1;
-    trials_label_free(embeddings->utts, embeddings->n, durations, settings->label_free_pairs, seed, trials);
+    }
+    trials_label_free(&sessions, durations, settings->label_free_pairs, seed, trials);
+    sessions_release(&sessions);
     mem_free(durations);
     return 0;
 }
@@ -68,8 +90,9 @@ static int load_trials(const Settings *settings, int64_t seed, const Embeddings 
     log_info("trials: %lld target, %lld nontarget; form %s", (long long)trials->n_target,
              (long long)trials->n_nontarget, trials->form);
     if (trials->n == 0)
-        log_warn("no recording has two utterances, or all are of one: there are no label-free trials, and no "
-                 "EER; voxloop-extract --halves makes two of each");
+        log_warn("no session (--session %s) has two utterances, or all are of one: there are no label-free "
+                 "trials, and no EER; voxloop-extract --halves makes two of each recording",
+                 settings->session);
     return 0;
 }
 
@@ -244,7 +267,7 @@ static void release(Evaluation *e)
 
 int main(int argc, char **argv)
 {
-    Settings s = {.label_free_pairs = 20000, .norm = "none", .top = 300};
+    Settings s = {.label_free_pairs = 20000, .session = "file", .norm = "none", .top = 300};
     const Option options[] = {
         option_required(
             option_input("embeddings", &s.embeddings, "FILE", "embeddings: shard, .npy, Kaldi .ark or .scp")),
@@ -252,8 +275,11 @@ int main(int argc, char **argv)
         option_input("trials", &s.trials, "FILE",
                      "trials: `1|0 enroll test` or `enroll test target|nontarget`"),
         option_flag("label-free", &s.label_free,
-                    "no trials: pairs from the same recording (folder, or file in halves) against pairs from "
-                    "different ones"),
+                    "no trials: pairs of the same recording session against pairs of different ones"),
+        option_text(
+            "session", &s.session, "RULE",
+            "a session of --label-free: file (pairs are its halves), folder, or a POSIX extended regular "
+            "expression whose first group finds its name in the id, as ^([^/]+)/"),
         option_integer("label-free-pairs", &s.label_free_pairs, 1, 1e8, "at most this many of each kind"),
         option_flag("center", &s.center,
                     "subtract the mean embedding first (of the cohort, where there is one)"),
@@ -294,14 +320,19 @@ int main(int argc, char **argv)
     bool normalises = strcmp(s.norm, "none") != 0;
     if (normalises == !s.cohort)
         program_misuse(&program, "--norm s-norm or as-norm and --cohort FILE belong together");
+    Error error = {0};
+    SessionRule *rule = session_rule_create(s.session, &error);
+    if (!rule)
+        program_misuse(&program, "--session: %s", error.text);
+    session_rule_destroy(rule);
     if (up_to_date(&program, s.scores))
         return 0;
     outputs_check(&program, NULL);
 
-    Error error = {0};
     Evaluation e = {.result = {.baseline_eer = NAN,
                                .norm = s.norm,
                                .label_free = s.label_free,
+                               .session = s.label_free ? s.session : NULL,
                                .calibrated_here = s.calibrate != NULL,
                                .has_pair_head = s.pair_head != NULL}};
     int status = run(&program, &s, &e, &error);

@@ -45,6 +45,8 @@ int eval_summary_publish(const char *path, const EvalSummary *result, Error *err
     }
     json_add_number(json, "statistics_baseline_eer", 100 * result->baseline_eer);
     cJSON_AddBoolToObject(json, "label_free", result->label_free);
+    if (result->label_free)
+        cJSON_AddStringToObject(json, "session", result->session);
     cJSON_AddStringToObject(json, "trial_form", result->trial_form);
     cJSON_AddStringToObject(json, "norm", result->norm);
     cJSON_AddStringToObject(json, "eer_rule", "interpolated on the ROC (wespeaker)");
@@ -66,7 +68,7 @@ void eval_summary_print(const char *scores, const EvalSummary *result)
         return;
     }
     if (result->label_free)
-        text_print_line(stdout, "%s", result->trial_form);
+        text_print_line(stdout, "%s (session: %s)", result->trial_form, result->session);
     printf("EER = %.3f\n", 100 * result->eer);
     printf("EER for other speakers (95 %% interval) = %.3f to %.3f\n", 100 * result->interval.low,
            100 * result->interval.high);

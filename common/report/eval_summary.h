@@ -1,6 +1,7 @@
 // eval.json: how well scores tell same from different speakers, and the same in the lines that wespeaker
 // prints. Keys: eer, eer_low, eer_high, statistics_baseline_eer, pair_head_eer, fused_eer (percent),
-// min_dcf_p01, min_dcf_p05, n_target, n_nontarget, label_free, trial_form, norm, eer_rule, eer_threshold, det
+// min_dcf_p01, min_dcf_p05, n_target, n_nontarget, label_free, session (of label-free trials), trial_form,
+// norm, eer_rule, eer_threshold, det
 // ([false alarm rate, miss rate], ...); where scores are calibrated cllr, cllr_min, actual_dcf_p01,
 // actual_dcf_p05, calibrated_on_these_trials.
 #pragma once
@@ -11,7 +12,8 @@
 
 typedef struct EvalSummary {
     int64_t n_target, n_nontarget;
-    const char *trial_form, *norm;
+    const char *trial_form, *norm,
+        *session; // session: what the label-free trials took for one (score/session.h)
     bool label_free;
     bool measured; // false: no trials could be made
     double eer, eer_threshold, min_dcf_p01, min_dcf_p05;

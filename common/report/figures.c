@@ -78,8 +78,9 @@ static const char *eer_note(const Work *work)
 {
     for (int64_t i = 0; i < work->n_rounds; i++) {
         if (work->rounds[i].label_free)
-            return "Label-free trials: same recording against different recordings, so the channel helps; "
-                   "compare rounds, not papers.";
+            return "Label-free trials: same session against different sessions, so the channel helps; "
+                   "compare "
+                   "rounds, not papers.";
     }
     return NULL;
 }

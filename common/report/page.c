@@ -68,9 +68,17 @@ static void write_headings(FILE *out, const Work *work)
     fputs("<th class=\"text\">trials are</th></tr>\n", out);
 }
 
-static const char *trials_text(const Round *round)
+// "given", or "label-free, session: file".
+static void write_trials_cell(FILE *out, const Round *round)
 {
-    return isnan(round->measures[MEASURE_EER]) ? "" : round->label_free ? "label-free" : "given";
+    fputs("<td class=\"text\">", out);
+    if (!isnan(round->measures[MEASURE_EER]))
+        fputs(round->label_free ? "label-free" : "given", out);
+    if (!isnan(round->measures[MEASURE_EER]) && round->session) {
+        fputs(", session: ", out);
+        svg_write_text(out, round->session);
+    }
+    fputs("</td>", out);
 }
 
 static void write_rounds_table(FILE *out, const Work *work)
@@ -89,7 +97,8 @@ static void write_rounds_table(FILE *out, const Work *work)
             if (measured_anywhere(work, j))
                 fprintf(out, "<td>%s</td>", measure_text(j, round->measures[j], text));
         }
-        fprintf(out, "<td class=\"text\">%s</td></tr>\n", trials_text(round));
+        write_trials_cell(out, round);
+        fputs("</tr>\n", out);
     }
     fputs("</tbody></table></div>\n", out);
 }

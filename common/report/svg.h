@@ -68,6 +68,6 @@ void svg_end(const SvgPlot *plot);
 enum { SVG_COLOURS = 6 };
 const char *svg_colour(int64_t index);
 
-// Text with & < > " ' as entities, for SVG and HTML, in elements and in quoted attributes. Control characters and
-// what is not UTF-8 are made visible (base/text.h), so that the page is UTF-8 whatever the names are.
+// Text with & < > " ' as entities, for SVG and HTML, in elements and in quoted attributes. Control characters
+// and what is not UTF-8 are made visible (base/text.h), so that the page is UTF-8 whatever the names are.
 void svg_write_text(FILE *out, const char *text);

@@ -100,6 +100,13 @@ static double json_number(const cJSON *json, const char *key)
 
 // --- rounds
 
+static void take_trials(Round *round, const cJSON *json)
+{
+    const char *session = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "session"));
+    round->label_free = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "label_free"));
+    round->session = session ? mem_strdup(session) : NULL;
+}
+
 static int round_read_measures(Round *round, const char *file, Error *error)
 {
     char *path = path_join(round->folder, file);
@@ -110,7 +117,7 @@ static int round_read_measures(Round *round, const char *file, Error *error)
             round->measures[i] = json_number(json, MEASURES[i].key);
     }
     if (json && strcmp(file, EVAL) == 0)
-        round->label_free = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "label_free"));
+        take_trials(round, json);
     cJSON_Delete(json);
     mem_free(path);
     return status;
@@ -352,6 +359,7 @@ void work_release(Work *work)
         curve_release(&round->det);
         curve_release(&round->log_losses);
         mem_free(round->sizes);
+        mem_free(round->session);
         mem_free(round->folder);
         mem_free(round->name);
     }

@@ -59,6 +59,7 @@ typedef struct Round {
     char *folder;                    // WORK/iter2
     double measures[MEASURES_COUNT]; // NAN: not measured
     bool label_free;                 // trials were made from the recordings themselves
+    char *session;                   // what they took for one session (score/session.h); NULL: not said
     int64_t *sizes;                  // [n_clusters] utterances per cluster, largest first
     int64_t n_clusters;
     Curve pretrain_loss, finetune_loss; // x: step, y: loss

@@ -49,9 +49,24 @@ for key in eer min_dcf_p01 min_dcf_p05 n_target n_nontarget statistics_baseline_
     grep -q "\"$key\":" eval.json || fail "eval.json has no $key"
 done
 
-evaluate --label-free || fail "label-free"
+evaluate --label-free --session folder || fail "label-free"
 grep -q '"label_free":[[:space:]]*true' eval.json || fail "label_free is not true"
-grep -q 'same recording' lines || fail "label-free trials are not named as such"
+grep -q '"session":[[:space:]]*"folder"' eval.json || fail "the session is not kept"
+grep -q '^label-free: same session against different sessions (session: folder)$' lines || fail "label-free trials are not named as such"
+grep -q 'sessions by folder: 2 among 4 utterances' log || { fail "the sessions are not shown"; cat log; }
+cp scores by-folder
+evaluate --label-free --session '^(.)/' || { fail "sessions by a pattern"; cat log; }
+cmp -s scores by-folder || fail "a pattern for the first folder is not the folder"
+evaluate --label-free --session '(1)' || { fail "a pattern that some ids lack"; cat log; }
+grep -q '2 ids do not match the session pattern' log || fail "no word about ids without a session"
+refuses 1 'session `(x+)` is found in none of the 4 ids; the first is a/1' --label-free --session '(x+)'
+refuses 2 'session `a(b`: ' --label-free --session 'a(b'
+refuses 2 'has no group' --label-free --session '^a'
+# Of files that nobody said to be one session, only halves are one.
+printf '%s\n' a/p#1 a/p#2 b/q#1 b/q#2 >halves
+evaluate --label-free --list halves || { fail "label-free by file"; cat log; }
+grep -q '"session":[[:space:]]*"file"' eval.json || fail "the default session is not kept"
+awk '{ same = substr($1, 1, 3) == substr($2, 1, 3); if (same != ($4 == "target")) exit 1 }' scores || fail "other pairs than halves are one session"
 printf '%s\n' p q r s >flat
 evaluate --label-free --list flat || { fail "label-free without folders"; cat log; }
 grep -q '"eer":[[:space:]]*null' eval.json || fail "an EER without trials"

@@ -135,35 +135,71 @@ static void refuses_what_it_cannot_tell(void **state)
     }
 }
 
+static void draw_label_free(const char *session, char *const *ids, int64_t n, Trials *t)
+{
+    Error error = {0};
+    SessionRule *rule = session_rule_create(session, &error);
+    Sessions sessions;
+    if (!rule || sessions_find(rule, ids, n, &sessions, &error) != 0)
+        fail_msg("%s", error.text);
+    trials_label_free(&sessions, NULL, 100, 1, t);
+    sessions_release(&sessions);
+    session_rule_destroy(rule);
+}
+
 static void makes_label_free_trials(void **state)
 {
     (void)state;
     Trials t;
-    trials_label_free(utts, N_UTTS, NULL, 100, 1, &t);
+    draw_label_free("folder", utts, N_UTTS, &t);
     assert_int_equal(t.n_target, 2);
     assert_int_equal(t.n_nontarget, 100);
     for (int64_t i = 0; i < t.n; i++)
         assert_int_equal(utts[t.trials[i].enroll][0] == utts[t.trials[i].test][0], t.trials[i].target);
     trials_release(&t);
-    char *flat[] = {"x", "y", "z"}, *apart[] = {"a/x", "b/y"}, *together[] = {"a/x", "a/y"};
-    trials_label_free(flat, 3, NULL, 100, 1, &t);
-    assert_int_equal(t.n, 0);
-    trials_release(&t);
-    trials_label_free(apart, 2, NULL, 100, 1, &t);
-    assert_int_equal(t.n, 0);
-    trials_release(&t);
-    trials_label_free(together, 2, NULL, 100, 1, &t);
-    assert_int_equal(t.n, 0);
-    trials_release(&t);
+    static const struct { // without pairs of one kind
+        const char *session;
+        char *ids[3];
+        int64_t n;
+    } empty[] = {{"folder", {"x", "y", "z"}, 3},
+                 {"folder", {"a/x", "b/y"}, 2},
+                 {"folder", {"a/x", "a/y"}, 2},
+                 {"file", {"a/x", "a/y", "b/z"}, 3},
+                 {"file", {"x#1", "x#2"}, 2}};
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        draw_label_free(empty[i].session, empty[i].ids, empty[i].n, &t);
+        assert_int_equal(t.n, 0);
+        trials_release(&t);
+    }
     char *halves[] = {"x#1", "x#2", "y#1", "y#2"}, *in_one[] = {"a/x#1", "a/x#2", "a/y#1", "a/y#2"};
     for (int k = 0; k < 2; k++) {
-        trials_label_free(k ? in_one : halves, 4, NULL, 100, 1, &t);
+        draw_label_free("file", k ? in_one : halves, 4, &t);
         assert_int_equal(t.n_target, 2);
         assert_int_equal(t.n_nontarget, 100);
         for (int64_t i = 0; i < t.n; i++)
             assert_int_equal(t.trials[i].enroll / 2 == t.trials[i].test / 2, t.trials[i].target);
         trials_release(&t);
     }
+}
+
+// By file a pair of one speaker is two halves, whatever lies in the folder; two speakers never share a
+// folder.
+static void takes_no_folder_for_a_speaker(void **state)
+{
+    (void)state;
+    char *halves[] = {"a/x#1", "a/x#2", "a/y#1", "a/y#2", "b/z#1", "b/z#2"};
+    Trials t;
+    draw_label_free("file", halves, 6, &t);
+    assert_int_equal(t.n_target, 3);
+    assert_int_equal(t.n_nontarget, 100);
+    for (int64_t i = 0; i < t.n; i++) {
+        const char *enroll = halves[t.trials[i].enroll], *test = halves[t.trials[i].test];
+        if (t.trials[i].target)
+            assert_memory_equal(enroll, test, 4);
+        else
+            assert_int_not_equal(enroll[0], test[0]);
+    }
+    trials_release(&t);
 }
 
 // 100 recordings of all lengths, in halves: the second utterance of a nontarget is about as long as that of
@@ -180,7 +216,13 @@ static void matches_durations(void **state)
         durations[i] = 16000 * (int64_t)((i / 2) * 37 % 100 + 1);
     }
     Trials t;
-    trials_label_free(halves, N, durations, MOST, 1, &t);
+    Error error = {0};
+    SessionRule *rule = session_rule_create("file", &error);
+    Sessions sessions;
+    assert_int_equal(sessions_find(rule, halves, N, &sessions, &error), 0);
+    trials_label_free(&sessions, durations, MOST, 1, &t);
+    sessions_release(&sessions);
+    session_rule_destroy(rule);
     assert_int_equal(t.n_target, 100);
     assert_int_equal(t.n_nontarget, MOST);
     double sum[2] = {0};
@@ -314,6 +356,7 @@ int main(void)
                                        cmocka_unit_test(reads_any_name),
                                        cmocka_unit_test(refuses_what_it_cannot_tell),
                                        cmocka_unit_test(makes_label_free_trials),
+                                       cmocka_unit_test(takes_no_folder_for_a_speaker),
                                        cmocka_unit_test(matches_durations),
                                        cmocka_unit_test(measures_equal_counting),
                                        cmocka_unit_test(interval_is_as_wide_as_the_scatter),
