@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/text_buffer.h"
 #include "cache/corpus.h"
 #include "cache/lists.h"
 #include "cache/publish.h"
@@ -18,41 +19,15 @@
 
 enum { WAV_HEADER_BYTES = 44 };
 
-// Rows that gather in memory until they are published.
-typedef struct Rows {
-    FILE *stream;
-    char *text;
-    size_t n_bytes;
-} Rows;
-
 struct CorpusWriter {
     CorpusWriterOptions options;
     ShardWriter *shard; // the present one; NULL: none is open
     Digest *digest;     // of its members so far
     int64_t n_shards, n_sources, n_accepted, n_samples, n_renamed;
-    Rows utts, rejects, shards, names;
-    Rows part; // since the last finished shard: "+" and a row of utts.tsv, or "-" and a row of rejects.tsv
+    TextBuffer utts, rejects, shards, names; // rows that gather until they are published
+    TextBuffer
+        part; // since the last finished shard: "+" and a row of utts.tsv, or "-" and a row of rejects.tsv
 };
-
-static void rows_init(Rows *rows)
-{
-    rows->stream = open_memstream(&rows->text, &rows->n_bytes);
-}
-
-static void rows_release(Rows *rows)
-{
-    if (rows->stream)
-        fclose(rows->stream);
-    free(rows->text); // open_memstream()'s own
-    *rows = (Rows){0};
-}
-
-// Text up to now, valid until the next row.
-static const char *rows_text(Rows *rows)
-{
-    fflush(rows->stream);
-    return rows->text;
-}
 
 static char *in_folder(const CorpusWriter *writer, const char *name)
 {
@@ -110,7 +85,7 @@ static bool rows_are_whole(const CorpusWriter *writer, char *const *rows, int64_
 
 static void take_row(CorpusWriter *writer, const char *line)
 {
-    fprintf(line[0] == '+' ? writer->utts.stream : writer->rejects.stream, "%s\n", line + 1);
+    buffer_printf(line[0] == '+' ? &writer->utts : &writer->rejects, "%s\n", line + 1);
     if (line[0] != '+')
         return;
     writer->n_accepted++;
@@ -130,7 +105,7 @@ static bool take_part(CorpusWriter *writer)
     ShardReader *reader = taken ? shard_reader_open(shard, NULL) : NULL;
     if (reader) {
         writer->n_sources = strtoll(lines[1], NULL, 10);
-        fprintf(writer->shards.stream, "%s\n", lines[2]);
+        buffer_printf(&writer->shards, "%s\n", lines[2]);
         writer->n_shards++;
         for (int64_t i = 3; i < n_lines; i++)
             take_row(writer, lines[i]);
@@ -147,12 +122,11 @@ static int publish_part(CorpusWriter *writer, const char *shard_row, Error *erro
 {
     char *path = part_path(writer, writer->n_shards - 1),
          *text = mem_printf("%s\n%" PRId64 "\n%s\n%s", writer->options.recipe, writer->n_sources, shard_row,
-                            rows_text(&writer->part));
+                            buffer_text(&writer->part));
     int status = publish_text(path, text, error);
     mem_free(text);
     mem_free(path);
-    rows_release(&writer->part);
-    rows_init(&writer->part);
+    buffer_release(&writer->part);
     return status;
 }
 
@@ -168,15 +142,10 @@ CorpusWriter *corpus_writer_open(const CorpusWriterOptions *options, int64_t *n_
     writer->options = *options;
     writer->options.folder = mem_strdup(options->folder);
     writer->options.recipe = mem_strdup(options->recipe);
-    rows_init(&writer->utts);
-    rows_init(&writer->rejects);
-    rows_init(&writer->shards);
-    rows_init(&writer->names);
-    rows_init(&writer->part);
-    fprintf(writer->names.stream, "utt\tname\n");
-    fprintf(writer->utts.stream, "utt\tshard\tsamples\n");
-    fprintf(writer->shards.stream, "shard\tbytes\txxh64\n");
-    fprintf(writer->rejects.stream, "path\treason\n");
+    buffer_printf(&writer->names, "utt\tname\n");
+    buffer_printf(&writer->utts, "utt\tshard\tsamples\n");
+    buffer_printf(&writer->shards, "shard\tbytes\txxh64\n");
+    buffer_printf(&writer->rejects, "path\treason\n");
     while (take_part(writer))
         continue;
     remove_parts(writer, writer->n_shards);
@@ -245,7 +214,7 @@ static int close_shard(CorpusWriter *writer, Error *error)
     if (shard_writer_commit(shard, error) < 0)
         return -1;
     char *row = finish_shard_row(writer);
-    fprintf(writer->shards.stream, "%s\n", row);
+    buffer_printf(&writer->shards, "%s\n", row);
     int status = publish_part(writer, row, error);
     mem_free(row);
     return status;
@@ -254,8 +223,8 @@ static int close_shard(CorpusWriter *writer, Error *error)
 static void add_utt_row(CorpusWriter *writer, const char *utt, int64_t n)
 {
     char *shard = shard_name(writer->n_shards - 1);
-    fprintf(writer->utts.stream, "%s\t%s\t%" PRId64 "\n", utt, shard, n);
-    fprintf(writer->part.stream, "+%s\t%s\t%" PRId64 "\n", utt, shard, n);
+    buffer_printf(&writer->utts, "%s\t%s\t%" PRId64 "\n", utt, shard, n);
+    buffer_printf(&writer->part, "+%s\t%s\t%" PRId64 "\n", utt, shard, n);
     mem_free(shard);
     writer->n_accepted++;
     writer->n_samples += n;
@@ -282,8 +251,8 @@ int corpus_writer_add(CorpusWriter *writer, const char *utt, const int16_t *samp
 void corpus_writer_reject(CorpusWriter *writer, const char *utt, const char *reason)
 {
     char *clean = text_visible(utt), *sentence = text_visible(reason);
-    fprintf(writer->rejects.stream, "%s\t%s\n", clean, sentence);
-    fprintf(writer->part.stream, "-%s\t%s\n", clean, sentence);
+    buffer_printf(&writer->rejects, "%s\t%s\n", clean, sentence);
+    buffer_printf(&writer->part, "-%s\t%s\n", clean, sentence);
     mem_free(sentence);
     mem_free(clean);
     writer->n_sources++;
@@ -293,7 +262,7 @@ void corpus_writer_name(CorpusWriter *writer, const char *utt, const char *name)
 {
     char *visible = text_visible(name);
     if (strcmp(utt, name) != 0)
-        fprintf(writer->names.stream, "%s\t%s\n", utt, visible);
+        buffer_printf(&writer->names, "%s\t%s\n", utt, visible);
     writer->n_renamed += strcmp(utt, name) != 0;
     mem_free(visible);
 }
@@ -317,7 +286,7 @@ int64_t corpus_writer_samples(const CorpusWriter *writer)
 
 static int fail_without_utterances(CorpusWriter *writer, Error *error)
 {
-    const char *first = strchr(rows_text(&writer->rejects), '\n') + 1;
+    const char *first = strchr(buffer_text(&writer->rejects), '\n') + 1;
     int path_length = (int)strcspn(first, "\t\n");
     const char *reason = first + path_length;
     reason += strspn(reason, "\t");
@@ -325,10 +294,10 @@ static int fail_without_utterances(CorpusWriter *writer, Error *error)
                      writer->n_sources, path_length, first, (int)strcspn(reason, "\n"), reason);
 }
 
-static int publish_rows(const CorpusWriter *writer, const char *name, Rows *rows, Error *error)
+static int publish_rows(const CorpusWriter *writer, const char *name, const TextBuffer *rows, Error *error)
 {
     char *path = in_folder(writer, name);
-    int status = publish_text(path, rows_text(rows), error);
+    int status = publish_text(path, buffer_text(rows), error);
     mem_free(path);
     return status;
 }
@@ -369,11 +338,11 @@ void corpus_writer_abandon(CorpusWriter *writer)
     shard_writer_abandon(writer->shard);
     if (writer->digest)
         digest_finish(writer->digest, unused);
-    rows_release(&writer->utts);
-    rows_release(&writer->rejects);
-    rows_release(&writer->shards);
-    rows_release(&writer->names);
-    rows_release(&writer->part);
+    buffer_release(&writer->utts);
+    buffer_release(&writer->rejects);
+    buffer_release(&writer->shards);
+    buffer_release(&writer->names);
+    buffer_release(&writer->part);
     mem_free((char *)writer->options.folder);
     mem_free((char *)writer->options.recipe);
     mem_free(writer);

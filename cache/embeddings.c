@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "base/text_buffer.h"
 #include "cache/kaldi_ark.h"
 #include "cache/lists.h"
 #include "cache/names.h"
@@ -22,18 +23,11 @@ static bool ends_in(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-static char *utts_text(const Embeddings *embeddings, size_t *n_bytes)
+static TextBuffer utts_text(const Embeddings *embeddings)
 {
-    size_t total = 0;
+    TextBuffer text = {0};
     for (int64_t i = 0; i < embeddings->n; i++)
-        total += strlen(embeddings->utts[i]) + 1;
-    char *text = mem_alloc(total + 1, 1), *at = text;
-    for (int64_t i = 0; i < embeddings->n; i++) {
-        at = stpcpy(at, embeddings->utts[i]);
-        *at++ = '\n';
-    }
-    *at = '\0';
-    *n_bytes = total;
+        buffer_printf(&text, "%s\n", embeddings->utts[i]);
     return text;
 }
 
@@ -184,31 +178,30 @@ int embeddings_load(const char *path, const char *list_path, Embeddings *embeddi
 int embeddings_publish_shard(const char *path, const Embeddings *embeddings, Error *error)
 {
     char *data = NULL;
-    size_t n_bytes, n_text;
+    size_t n_bytes;
     if (npy_encode(embeddings->matrix, embeddings->n, embeddings->dim, &data, &n_bytes, error) < 0)
         return -1;
-    char *text = utts_text(embeddings, &n_text);
+    TextBuffer text = utts_text(embeddings);
     ShardWriter *writer = shard_writer_create(path, COMPRESSION_LEVEL, error);
     int status = -1;
     if (writer && shard_writer_add(writer, "embeddings.npy", data, n_bytes, error) == 0 &&
-        shard_writer_add(writer, "utts.txt", text, n_text, error) == 0)
+        shard_writer_add(writer, "utts.txt", buffer_text(&text), text.n_bytes, error) == 0)
         status = shard_writer_commit(writer, error);
     else
         shard_writer_abandon(writer);
-    mem_free(text);
+    buffer_release(&text);
     mem_free(data);
     return status;
 }
 
 int embeddings_publish_npy(const char *path, const Embeddings *embeddings, Error *error)
 {
-    size_t n_text;
-    char *folder = path_folder(path), *list = path_join(folder, "utts.txt"),
-         *text = utts_text(embeddings, &n_text);
-    int status = publish_text(list, text, error);
+    char *folder = path_folder(path), *list = path_join(folder, "utts.txt");
+    TextBuffer text = utts_text(embeddings);
+    int status = publish_text(list, buffer_text(&text), error);
     if (status == 0)
         status = npy_publish(path, embeddings->matrix, embeddings->n, embeddings->dim, error);
-    mem_free(text);
+    buffer_release(&text);
     mem_free(list);
     mem_free(folder);
     return status;

@@ -1,11 +1,11 @@
 #include "cache/label_shard.h"
 
-#include <string.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
+#include "base/text_buffer.h"
 #include "cache/npy.h"
 #include "cache/shard.h"
 
@@ -25,16 +25,11 @@ static int add_matrix(ShardWriter *writer, const char *name, const float *matrix
 
 static int add_utt2spk(ShardWriter *writer, const LabelShard *labels, Error *error)
 {
-    char *text = NULL;
-    size_t length;
-    FILE *out = open_memstream(&text, &length);
-    if (!out)
-        return error_set_errno(error, "utt2spk");
+    TextBuffer text = {0};
     for (int64_t i = 0; i < labels->n; i++)
-        fprintf(out, "%s c%05" PRId64 "\n", labels->utts[i], labels->ids[i]);
-    fclose(out);
-    int status = shard_writer_add(writer, "utt2spk", text, length, error);
-    free(text);
+        buffer_printf(&text, "%s c%05" PRId64 "\n", labels->utts[i], labels->ids[i]);
+    int status = shard_writer_add(writer, "utt2spk", buffer_text(&text), text.n_bytes, error);
+    buffer_release(&text);
     return status;
 }
 

@@ -1,6 +1,8 @@
-// What a run will write, looked at before hours of work: called once, right after program_begin().
+// What a run will write, looked at before hours of work: called once, before anything is read. Misuse of
+// other kinds comes first, and what only plans writes nothing, so the call stands behind both:
 //
 //     program_begin(&program, options, argc, argv);
+//     ... program_misuse() ...
 //     outputs_check(&program, NULL);
 //
 // By the roles of the option table, no output may be the file of another output or of an input, whatever the
@@ -11,8 +13,6 @@
 #pragma once
 #include "base/options.h"
 
-// Misuse of other kinds comes first, and a plan writes nothing, so these calls stand behind both.
-//
 // Options whose argument is "DIR" name folders, and `folder_option` (NULL: none) too, all others files.
 // Prints one line and exits, 2 where options contradict each other and 1 where an output cannot be written.
 void outputs_check(const Program *program, const char *folder_option);

@@ -5,13 +5,9 @@
 #include <zstd.h>
 
 #include "base/memory.h"
+#include "base/text_buffer.h"
 #include "cache/publish.h"
 #include "cache/shard_format.h"
-
-typedef struct Text {
-    char *data;
-    size_t used, capacity;
-} Text;
 
 struct ShardWriter {
     char *path;
@@ -23,7 +19,7 @@ struct ShardWriter {
     size_t packed_capacity;
     unsigned char *seek_table; // [n_frames, SEEK_ENTRY_BYTES]
     size_t n_frames, frames_capacity;
-    Text index;
+    TextBuffer index;
     int64_t bytes;
 };
 
@@ -35,13 +31,14 @@ ShardWriter *shard_writer_create(const char *path, int compression_level, Error 
     ShardWriter *writer = mem_zero(1, sizeof *writer);
     writer->path = mem_strdup(path);
     writer->file = file;
-    writer->compressor = ZSTD_createCCtx();
+    writer->compressor = mem_require(ZSTD_createCCtx());
     ZSTD_CCtx_setParameter(writer->compressor, ZSTD_c_compressionLevel, compression_level);
     ZSTD_CCtx_setParameter(writer->compressor, ZSTD_c_checksumFlag, 1);
     writer->plain_capacity = FRAME_BYTES + 64 * TAR_BLOCK; // room for the headers and the padding
     writer->plain = mem_alloc(writer->plain_capacity, 1);
     writer->packed_capacity = ZSTD_compressBound(writer->plain_capacity);
     writer->packed = mem_alloc(writer->packed_capacity, 1);
+    buffer_printf(&writer->index, "%s", SHARD_INDEX_HEADER);
     return writer;
 }
 
@@ -52,7 +49,7 @@ static void writer_free(ShardWriter *writer)
     mem_free(writer->plain);
     mem_free(writer->packed);
     mem_free(writer->seek_table);
-    mem_free(writer->index.data);
+    buffer_release(&writer->index);
     mem_free(writer);
 }
 
@@ -166,17 +163,6 @@ static int append_member(ShardWriter *writer, const char *name, const void *data
     return 0;
 }
 
-static void index_append(Text *text, const char *line)
-{
-    size_t length = strlen(line);
-    if (text->used + length > text->capacity) {
-        text->capacity = 2 * (text->used + length);
-        text->data = mem_grow(text->data, text->capacity, 1);
-    }
-    memcpy(text->data + text->used, line, length);
-    text->used += length;
-}
-
 static int check_name(const ShardWriter *writer, const char *name, Error *error)
 {
     if (!name[0] || strlen(name) > 4096)
@@ -195,9 +181,7 @@ int shard_writer_add(ShardWriter *writer, const char *name, const void *data, si
     size_t first_frame = writer->n_frames, offset;
     if (append_member(writer, name, data, n_bytes, &offset, error) < 0 || flush_frame(writer, error) < 0)
         return -1;
-    char *line = mem_printf("%s\t%zu\t%zu\t%zu\n", name, n_bytes, first_frame, offset);
-    index_append(&writer->index, line);
-    mem_free(line);
+    buffer_printf(&writer->index, "%s\t%zu\t%zu\t%zu\n", name, n_bytes, first_frame, offset);
     writer->bytes += (int64_t)n_bytes;
     return 0;
 }
@@ -205,12 +189,9 @@ int shard_writer_add(ShardWriter *writer, const char *name, const void *data, si
 // The index, the two empty blocks that end a tar, and the seek table.
 static int write_tail(ShardWriter *writer, Error *error)
 {
-    char *index = mem_printf("%s%.*s", SHARD_INDEX_HEADER, (int)writer->index.used,
-                             writer->index.data ? writer->index.data : "");
     size_t offset;
-    int status = append_member(writer, SHARD_INDEX_NAME, index, strlen(index), &offset, error);
-    mem_free(index);
-    if (status < 0)
+    if (append_member(writer, SHARD_INDEX_NAME, buffer_text(&writer->index), writer->index.n_bytes, &offset,
+                      error) < 0)
         return -1;
     const char end[2 * TAR_BLOCK] = {0};
     append(writer, end, sizeof end);

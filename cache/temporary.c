@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +26,44 @@ enum {
 struct Temporary {
     int folder, descriptor;
     char *name, *final_name;
+    Temporary *next; // of those that this process has
 };
+
+// ---- a process that ends in the middle
+// ---------------------------------------------------------------------
+
+static Temporary *open_ones;
+static pthread_mutex_t open_ones_lock = PTHREAD_MUTEX_INITIALIZER;
+
+// Called when memory has run out (base/memory.h), in whatever state the process is.
+static void remove_open_ones(void)
+{
+    if (pthread_mutex_trylock(&open_ones_lock) != 0)
+        return;
+    for (Temporary *temporary = open_ones; temporary; temporary = temporary->next)
+        unlinkat(temporary->folder, temporary->name, 0);
+}
+
+static void remember(Temporary *temporary)
+{
+    static bool registered;
+    pthread_mutex_lock(&open_ones_lock);
+    registered = registered || at_quick_exit(remove_open_ones) == 0;
+    temporary->next = open_ones;
+    open_ones = temporary;
+    pthread_mutex_unlock(&open_ones_lock);
+}
+
+static void forget(Temporary *temporary)
+{
+    pthread_mutex_lock(&open_ones_lock);
+    for (Temporary **at = &open_ones; *at; at = &(*at)->next)
+        if (*at == temporary) {
+            *at = temporary->next;
+            break;
+        }
+    pthread_mutex_unlock(&open_ones_lock);
+}
 
 static char *prefix_of(const char *name)
 {
@@ -117,6 +156,7 @@ static bool try_name(Temporary *temporary, const char *prefix)
 static void release(Temporary *temporary)
 {
     int reason = errno;
+    forget(temporary);
     if (temporary->descriptor >= 0)
         close(temporary->descriptor);
     if (temporary->folder >= 0)
@@ -142,10 +182,12 @@ Temporary *temporary_create(const char *folder, const char *name)
                 break;
         mem_free(prefix);
     }
-    if (made)
-        return temporary;
-    release(temporary);
-    return NULL;
+    if (!made) {
+        release(temporary);
+        return NULL;
+    }
+    remember(temporary);
+    return temporary;
 }
 
 int temporary_descriptor(const Temporary *temporary)

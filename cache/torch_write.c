@@ -8,87 +8,98 @@
 #include <zip.h>
 #include "base/files.h"
 #include "base/memory.h"
+#include "base/text_buffer.h"
 #include "cache/publish.h"
 
 enum { FIRST_DAY = 0x21 }; // 1980-01-01 in a zip archive's calendar: equal content, equal bytes
 
-static void put_number(FILE *out, int64_t number, int n_bytes)
+static void put_byte(TextBuffer *out, int byte)
+{
+    buffer_add(out, &(char){(char)byte}, 1);
+}
+
+// Opcodes and what they are followed by; no zeros in it.
+static void put_code(TextBuffer *out, const char *code)
+{
+    buffer_add(out, code, strlen(code));
+}
+
+static void put_number(TextBuffer *out, int64_t number, int n_bytes)
 {
     for (int i = 0; i < n_bytes; i++)
-        putc((int)((uint64_t)number >> 8 * i & 0xff), out);
+        put_byte(out, (int)((uint64_t)number >> 8 * i & 0xff));
 }
 
-static void put_text(FILE *out, const char *text)
+static void put_text(TextBuffer *out, const char *text)
 {
     size_t n_bytes = strlen(text);
-    putc('X', out); // BINUNICODE
+    put_byte(out, 'X'); // BINUNICODE
     put_number(out, (int64_t)n_bytes, 4);
-    fwrite(text, 1, n_bytes, out);
+    buffer_add(out, text, n_bytes);
 }
 
-static void put_integer(FILE *out, int64_t number)
+static void put_integer(TextBuffer *out, int64_t number)
 {
     bool is_short = number >= INT32_MIN && number <= INT32_MAX;
-    fputs(is_short ? "J" : "\x8a\x08", out); // BININT, or LONG1 of 8 bytes
+    put_code(out, is_short ? "J" : "\x8a\x08"); // BININT, or LONG1 of 8 bytes
     put_number(out, number, is_short ? 4 : 8);
 }
 
-static void put_real(FILE *out, double number)
+static void put_real(TextBuffer *out, double number)
 {
     int64_t bits;
     memcpy(&bits, &number, sizeof bits);
-    putc('G', out); // BINFLOAT, big-endian
+    put_byte(out, 'G'); // BINFLOAT, big-endian
     put_number(out, (int64_t)__builtin_bswap64((uint64_t)bits), 8);
 }
 
-static void put_integers(FILE *out, const int64_t *numbers, int n)
+static void put_integers(TextBuffer *out, const int64_t *numbers, int n)
 {
-    putc('(', out);
+    put_byte(out, '(');
     for (int i = 0; i < n; i++)
         put_integer(out, numbers[i]);
-    putc('t', out);
+    put_byte(out, 't');
 }
 
 // _rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks), with the storage named by the
 // persistent id ("storage", type, key, device, elements)
-static void put_tensor(FILE *out, const SafeTensor *tensor, int64_t index)
+static void put_tensor(TextBuffer *out, const SafeTensor *tensor, int64_t index)
 {
     char key[24];
     int64_t stride[8], step = 1;
     snprintf(key, sizeof key, "%lld", (long long)index);
     for (int i = tensor->n_dims; i-- > 0; step *= tensor->dim[i] > 0 ? tensor->dim[i] : 1)
         stride[i] = step;
-    fputs("ctorch._utils\n_rebuild_tensor_v2\n((", out);
+    put_code(out, "ctorch._utils\n_rebuild_tensor_v2\n((");
     put_text(out, "storage");
-    fputs("ctorch\nFloatStorage\n", out);
+    put_code(out, "ctorch\nFloatStorage\n");
     put_text(out, key);
     put_text(out, "cpu");
     put_integer(out, tensor->n_elements);
-    fputs("tQ", out);
+    put_code(out, "tQ");
     put_integer(out, 0);
     put_integers(out, tensor->dim, tensor->n_dims);
     put_integers(out, stride, tensor->n_dims);
-    fputs("\x89"
-          "ccollections\nOrderedDict\n)RtR",
-          out);
+    put_code(out, "\x89"
+                  "ccollections\nOrderedDict\n)RtR");
 }
 
-static void put_tensors(FILE *out, const SafeTensor *tensors, int64_t n_tensors)
+static void put_tensors(TextBuffer *out, const SafeTensor *tensors, int64_t n_tensors)
 {
-    fputs("}(", out);
+    put_code(out, "}(");
     for (int64_t i = 0; i < n_tensors; i++) {
         put_text(out, tensors[i].name);
         put_tensor(out, &tensors[i], i);
     }
-    putc('u', out);
+    put_byte(out, 'u');
 }
 
-static int put_setting(FILE *out, const cJSON *item, Error *error)
+static int put_setting(TextBuffer *out, const cJSON *item, Error *error)
 {
     double number = item->valuedouble;
     put_text(out, item->string);
     if (cJSON_IsBool(item))
-        putc(cJSON_IsTrue(item) ? 0x88 : 0x89, out);
+        put_byte(out, cJSON_IsTrue(item) ? 0x88 : 0x89);
     else if (cJSON_IsString(item))
         put_text(out, item->valuestring);
     else if (!cJSON_IsNumber(item))
@@ -100,32 +111,32 @@ static int put_setting(FILE *out, const cJSON *item, Error *error)
     return 0;
 }
 
-static int put_cfg(FILE *out, const cJSON *cfg, Error *error)
+static int put_cfg(TextBuffer *out, const cJSON *cfg, Error *error)
 {
     const cJSON *item;
     put_text(out, "cfg");
-    fputs("}(", out);
+    put_code(out, "}(");
     cJSON_ArrayForEach(item, cfg)
     {
         if (put_setting(out, item, error) != 0)
             return -1;
     }
-    putc('u', out);
+    put_byte(out, 'u');
     return 0;
 }
 
-static int put_root(FILE *out, const char *group, const cJSON *cfg, const SafeTensor *tensors,
+static int put_root(TextBuffer *out, const char *group, const cJSON *cfg, const SafeTensor *tensors,
                     int64_t n_tensors, Error *error)
 {
-    fputs("\x80\x02", out); // protocol 2
+    put_code(out, "\x80\x02"); // protocol 2
     if (group) {
-        fputs("}(", out);
+        put_code(out, "}(");
         put_text(out, group);
     }
     put_tensors(out, tensors, n_tensors);
     if (cfg && put_cfg(out, cfg, error) != 0)
         return -1;
-    fputs(group ? "u." : ".", out);
+    put_code(out, group ? "u." : ".");
     return 0;
 }
 
@@ -255,16 +266,10 @@ int torch_publish(const char *path, const char *group, const cJSON *cfg, const S
     for (int64_t i = 0; i < n_tensors; i++)
         if (tensors[i].type != SAFE_F32)
             return error_set(error, "cannot write %s: tensor %s is not of type F32", path, tensors[i].name);
-    char *pickle = NULL;
-    size_t n_pickle = 0;
-    FILE *out = open_memstream(&pickle, &n_pickle);
-    if (!out)
-        return error_set_errno(error, "cannot write %s", path);
-    int status = put_root(out, group, group ? cfg : NULL, tensors, n_tensors, error);
-    if (fclose(out) != 0 && status == 0)
-        status = error_set_errno(error, "cannot write %s", path);
+    TextBuffer pickle = {0};
+    int status = put_root(&pickle, group, group ? cfg : NULL, tensors, n_tensors, error);
     if (status == 0)
-        status = publish_archive(path, pickle, n_pickle, tensors, n_tensors, error);
-    free(pickle);
+        status = publish_archive(path, pickle.data, pickle.n_bytes, tensors, n_tensors, error);
+    buffer_release(&pickle);
     return status;
 }

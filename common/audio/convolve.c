@@ -14,8 +14,8 @@ struct Convolver {
 Convolver *convolver_create(void)
 {
     Convolver *convolver = mem_alloc(1, sizeof *convolver);
-    convolver->forward = kiss_fft_alloc(FFT_SIZE, 0, NULL, NULL);
-    convolver->backward = kiss_fft_alloc(FFT_SIZE, 1, NULL, NULL);
+    convolver->forward = mem_require(kiss_fft_alloc(FFT_SIZE, 0, NULL, NULL));
+    convolver->backward = mem_require(kiss_fft_alloc(FFT_SIZE, 1, NULL, NULL));
     return convolver;
 }
 

@@ -164,7 +164,7 @@ void fbank_compute(const Fbank *fbank, const float *samples, int64_t n_samples, 
 {
     int64_t n_frames = fbank_frames(n_samples), dim = fbank_dim(fbank);
     // kissfft keeps scratch space in its plan, so every call has its own.
-    kiss_fftr_cfg plan = kiss_fftr_alloc(FFT_SIZE, 0, NULL, NULL);
+    kiss_fftr_cfg plan = mem_require(kiss_fftr_alloc(FFT_SIZE, 0, NULL, NULL));
     float *energies = mem_alloc((size_t)fbank->options.n_mels, sizeof(float));
     for (int64_t t = 0; t < n_frames; t++) {
         float frame[FFT_SIZE];

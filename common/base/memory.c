@@ -1,23 +1,39 @@
 #include "base/memory.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum { ALIGNMENT = 64 };
 
-static int64_t fail_countdown; // 0: off
+static atomic_long fail_countdown; // 0 or less: off
 
 void mem_fail_at(int64_t n)
 {
-    fail_countdown = n;
+    atomic_store(&fail_countdown, n);
 }
 
 static bool failure_injected(void)
 {
-    return fail_countdown > 0 && --fail_countdown == 0;
+    return atomic_load(&fail_countdown) > 0 && atomic_fetch_sub(&fail_countdown, 1) == 1;
+}
+
+// Without stdio and without allocating.
+void mem_exhausted(size_t n_bytes)
+{
+    char line[160];
+    int length =
+        snprintf(line, sizeof line,
+                 "voxloop: out of memory: a block of %zu bytes could not be had; close other programs "
+                 "or use smaller batches\n",
+                 n_bytes);
+    if (write(STDERR_FILENO, line, (size_t)length) < 0)
+        _exit(1);
+    quick_exit(1);
 }
 
 static void *aligned(size_t count, size_t size)
@@ -32,12 +48,10 @@ static void *aligned(size_t count, size_t size)
 
 static void *or_die(void *block, size_t count, size_t size)
 {
-    if (block)
-        return block;
-    fprintf(stderr,
-            "voxloop: out of memory: wanted %zu x %zu bytes; close other programs or use smaller batches\n",
-            count, size);
-    exit(1);
+    size_t n_bytes;
+    if (!block)
+        mem_exhausted(__builtin_mul_overflow(count, size, &n_bytes) ? SIZE_MAX : n_bytes);
+    return block;
 }
 
 void *mem_alloc(size_t count, size_t size)
@@ -71,11 +85,25 @@ char *mem_printf(const char *format, ...)
     va_start(arguments, format);
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
-    char *text = mem_alloc((size_t)(length < 0 ? 0 : length) + 1, 1);
+    if (length < 0)
+        mem_exhausted(0);
+    char *text = mem_alloc((size_t)length + 1, 1);
     vsnprintf(text, (size_t)length + 1, format, again);
     va_end(again);
     va_end(arguments);
     return text;
+}
+
+void *mem_unaligned(size_t n_bytes)
+{
+    return or_die(failure_injected() ? NULL : malloc(n_bytes ? n_bytes : 1), n_bytes, 1);
+}
+
+void *mem_require(void *made)
+{
+    if (!made)
+        mem_exhausted(0);
+    return made;
 }
 
 void mem_free(void *block)

@@ -3,7 +3,11 @@
 //
 // mem_alloc() and friends never return NULL: small allocations that fail end the program with one line and
 // exit status 1, which is safe because artefacts are only ever published whole. Large, planned blocks
-// (anything that grows with the corpus) use mem_try_alloc(), which reports.
+// (anything that grows with the corpus or that a file asks for) use mem_try_alloc(), which reports.
+//
+// Other people's libraries end the same way: cJSON allocates through here (base/library_memory.c), what a
+// library returns NULL for is passed through mem_require(), and in the programs every small allocation of any
+// library is watched (base/allocation_guard.c): most of them cannot be trusted to say that one has failed.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +19,13 @@ void *mem_grow(void *block, size_t count, size_t size); // realloc; block may be
 char *mem_strdup(const char *text);
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2))); // a new string
 void mem_free(void *block);                                                      // NULL is fine
+void *mem_unaligned(size_t n_bytes); // for libraries: aligned as malloc does, so that small blocks stay small
+
+// What a library has made; where that is NULL the program ends like mem_alloc().
+void *mem_require(void *made);
+// The line and the end: a block of n_bytes (0: not known) could not be had. Functions that were registered by
+// at_quick_exit() run, others do not: any thread may call this at any moment.
+void mem_exhausted(size_t n_bytes) __attribute__((noreturn));
 
 // Returns NULL with a sentence that says how many bytes `purpose` wanted.
 void *mem_try_alloc(size_t count, size_t size, const char *purpose, Error *error);
