@@ -11,11 +11,9 @@
 #include "cache/publish.h"
 #include "cache/publish_target.h"
 
-enum { FILES_MOST = 64 };
-
 // A file or folder, whatever it is called: the one with this number, or `rest` below the folder with it.
 typedef struct Place {
-    const char *option;
+    const char *option; // NULL: an operand
     char *path;
     dev_t device;
     ino_t inode;
@@ -25,8 +23,8 @@ typedef struct Place {
 } Place;
 
 typedef struct Places {
-    Place items[FILES_MOST];
-    int n;
+    Place *items;
+    int64_t n;
 } Places;
 
 // "a/./b//c/../d" -> "a/b/d", in place
@@ -81,8 +79,7 @@ static void take_missing(Place *place)
 static void add(Places *places, const char *option, const char *path, bool is_output, bool is_folder)
 {
     struct stat info;
-    if (places->n == FILES_MOST)
-        return;
+    places->items = mem_grow(places->items, (size_t)places->n + 1, sizeof(Place));
     Place *place = &places->items[places->n];
     *place =
         (Place){.option = option, .path = mem_strdup(path), .is_output = is_output, .is_folder = is_folder};
@@ -110,7 +107,8 @@ static void add_output(Places *places, const Option *option, const char *path, b
 
 static bool names_folder(const Option *option, const char *folder_option)
 {
-    return (option->argument && strcmp(option->argument, "DIR") == 0) ||
+    const char *argument = option->argument ? option->argument : "";
+    return strcmp(argument, "DIR") == 0 || strcmp(argument, "FOLDER") == 0 ||
            (folder_option && strcmp(option->name, folder_option) == 0);
 }
 
@@ -128,6 +126,8 @@ static void gather(const Program *program, const char *folder_option, Places *pl
         if ((path = path_of(o, OPTION_INPUT)))
             add(places, o->name, path, false, folder_exists(path));
     }
+    for (int64_t i = 0; i < program->n_files; i++)
+        add(places, NULL, program->files[i], false, folder_exists(program->files[i]));
     if (program->config_file)
         add(places, "config", program->config_file, false, false);
 }
@@ -159,18 +159,20 @@ static bool is_part_of(const Place *output, const Place *input)
 
 static void refuse_twins(const Program *program, const Places *places)
 {
-    for (int i = 0; i < places->n; i++)
-        for (int j = 0; j < places->n; j++) {
-            const Place *a = &places->items[i], *b = &places->items[j];
-            if (!a->is_output || (j <= i && b->is_output) || a->option == b->option)
+    for (int64_t i = 0; i < places->n; i++) {
+        const Place *a = &places->items[i];
+        for (int64_t j = 0; a->is_output && j < places->n; j++) {
+            const Place *b = &places->items[j];
+            if ((j <= i && b->is_output) || a->option == b->option)
                 continue;
             if (is_same(a, b) && b->is_output)
                 program_misuse(program, "--%s and --%s would write the same file, %s", a->option, b->option,
                                a->path);
             if (!b->is_output && (is_same(a, b) || is_part_of(a, b)))
-                program_misuse(program, "--%s would replace %s, which --%s reads; choose another name",
-                               a->option, a->path, b->option);
+                program_misuse(program, "--%s would replace %s, which %s%s reads; choose another name",
+                               a->option, a->path, b->option ? "--" : "this", b->option ? b->option : " run");
         }
+    }
 }
 
 static int check_folder(const char *path, Error *error)
@@ -196,14 +198,15 @@ static int check_possible(const Program *program, const char *folder_option, Err
 
 void outputs_check(const Program *program, const char *folder_option)
 {
-    Places places = {.n = 0};
+    Places places = {0};
     Error error = {0};
     gather(program, folder_option, &places);
     refuse_twins(program, &places);
     if (check_possible(program, folder_option, &error) < 0)
         exit(program_fail(program, &error));
-    for (int i = 0; i < places.n; i++) {
+    for (int64_t i = 0; i < places.n; i++) {
         mem_free(places.items[i].path);
         mem_free(places.items[i].rest);
     }
+    mem_free(places.items);
 }

@@ -1,6 +1,7 @@
 // voxloop calibrate: a model learns what its scores mean.
 #include <stdio.h>
 
+#include "cache/outputs.h"
 #include "front.h"
 
 static int run(const char *model, const char *scores, const char *name, const char *out,
@@ -35,6 +36,7 @@ int verb_calibrate(int argc, char **argv)
             "Learns the threshold at the equal error rate and those at false-alarm rates of 0.1, 0.01 and "
             "0.001, and a map from cosines to log-likelihood ratios (logistic regression)."};
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
     Error error = {0};
     OperatingPoint point;
     if (run(model, scores, name, out, &point, &error) < 0)

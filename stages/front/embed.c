@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cache/embeddings.h"
 #include "cache/kaldi_ark.h"
+#include "cache/outputs.h"
 #include "front.h"
 
 typedef struct Settings {
@@ -94,6 +95,7 @@ int verb_embed(int argc, char **argv)
                            "Text has a line for each recording, as Kaldi prints vectors: NAME  [ v v ... ].",
                        .operands = "RECORDING..."};
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
     if (program.n_files == 0)
         program_misuse(&program, "which recordings? --help says how to name them");
     Error error = {0};

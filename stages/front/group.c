@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "cache/outputs.h"
 #include "cluster/clustering.h"
 #include "front.h"
 
@@ -170,6 +171,7 @@ int verb_group(int argc, char **argv)
                    "recordings. --no-quiet shows how the number of voices was chosen.",
         .operands = "RECORDING..."};
     program_begin(&program, options, argc, argv);
+    outputs_check(&program, NULL);
     if (program.n_files == 0)
         program_misuse(&program, "which recordings? --help says how to name them");
     if (!isnan(s.threshold)) {
