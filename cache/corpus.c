@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "base/interrupt.h"
 #include "base/memory.h"
 #include "cache/lists.h"
 #include "cache/names.h"
@@ -24,15 +25,19 @@ struct Corpus {
     char **shard_names;
     ShardReader **shards;
     int64_t n_shards;
+    FilePool *pool; // there may be more shards than files may be open
 };
 
+// Opening thousands of them takes a while: an interrupt ends it.
 static int64_t open_shard(Corpus *corpus, const char *name, Error *error)
 {
     for (int64_t s = corpus->n_shards; s-- > 0;)
         if (strcmp(corpus->shard_names[s], name) == 0)
             return s;
+    if (interrupt_requested())
+        return interrupt_fail(error);
     char *path = path_join(corpus->folder, name);
-    ShardReader *reader = strchr(name, '/') ? NULL : shard_reader_open(path, error);
+    ShardReader *reader = strchr(name, '/') ? NULL : shard_reader_open_in(corpus->pool, path, error);
     mem_free(path);
     if (!reader)
         return error_set(error, "%s/utts.tsv: %s is no shard of this folder", corpus->folder, name);
@@ -106,6 +111,7 @@ Corpus *corpus_open(const char *folder, Error *error)
 {
     Corpus *corpus = mem_zero(1, sizeof *corpus);
     corpus->folder = mem_strdup(folder);
+    corpus->pool = file_pool_create(0);
     if (load_table(corpus, error) < 0) {
         corpus_close(corpus);
         return NULL;
@@ -119,6 +125,7 @@ void corpus_close(Corpus *corpus)
         return;
     for (int64_t s = 0; s < corpus->n_shards; s++)
         shard_reader_close(corpus->shards[s]);
+    file_pool_destroy(corpus->pool);
     strings_free(corpus->shard_names, corpus->n_shards);
     strings_free(corpus->utts, corpus->n);
     mem_free(corpus->shards);

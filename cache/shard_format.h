@@ -2,6 +2,7 @@
 // member. The seekable format is described in zstd's
 // contrib/seekable_format/zstd_seekable_compression_format.md.
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -15,6 +16,9 @@ static const uint32_t SKIPPABLE_MAGIC = 0x184D2A5E, SEEKABLE_MAGIC = 0x8F92EAB1;
 
 #define SHARD_INDEX_NAME   "index.tsv"
 #define SHARD_INDEX_HEADER "name\tbytes\tframe\toffset\n"
+
+// Whether unpacking a member of this name stays in the folder: neither from the root nor by "..".
+bool shard_name_is_safe(const char *name);
 
 static inline void store_u32(unsigned char *at, uint32_t value)
 {

@@ -171,6 +171,9 @@ static int check_name(const ShardWriter *writer, const char *name, Error *error)
         if ((unsigned char)*c < ' ')
             return error_set(error, "%s: the name \"%s\" holds a control character; rename the file",
                              writer->path, name);
+    if (!shard_name_is_safe(name))
+        return error_set(error, "%s: the name \"%s\" leads out of the folder; rename the file", writer->path,
+                         name);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -26,16 +27,22 @@ static void print_rest(int64_t n)
         text_print_line(stdout, "  ... and %" PRId64 " more (--limit N shows more)", n - n_shown);
 }
 
-// Reads every member, since only that verifies the checksums of all frames.
+// Reads every member piece by piece, since only that verifies the checksums of all frames.
 static int verify_members(const ShardReader *reader, Error *error)
 {
-    for (int64_t i = 0; i < shard_reader_count(reader); i++) {
-        char *data;
-        if (shard_reader_load(reader, shard_reader_name(reader, i), &data, NULL, error) != 0)
-            return -1;
-        mem_free(data);
+    enum { PIECE_BYTES = 1 << 20 };
+    char *piece = mem_alloc(PIECE_BYTES, 1);
+    int status = 0;
+    for (int64_t i = 0; i < shard_reader_count(reader) && status == 0; i++) {
+        size_t n_bytes = shard_reader_size(reader, i);
+        for (size_t at = 0; at < n_bytes && status == 0; at += PIECE_BYTES) {
+            size_t count = n_bytes - at < PIECE_BYTES ? n_bytes - at : PIECE_BYTES;
+            status = interrupt_requested() ? interrupt_fail(error)
+                                           : shard_reader_read(reader, i, at, count, piece, error);
+        }
     }
-    return 0;
+    mem_free(piece);
+    return status;
 }
 
 static int inspect_shard(const char *path, Error *error)
