@@ -32,7 +32,7 @@ static int publish(const Program *program, const ExtractionOptions *s, const cha
 int main(int argc, char **argv)
 {
     const char *format = "shard";
-    ExtractionOptions s = {.batch = 16, .longest_seconds = 60, .crop_frames = 400, .checkpoint_minutes = 5};
+    ExtractionOptions s = {.batch = 16, .longest_seconds = 60, .crop_frames = 400, .pace = {.minutes = 5}};
     const Option options[] = {
         option_required(option_input("audio", &s.audio, "DIR", "audio as voxloop-prepare leaves it")),
         option_required(option_input("model", &s.model, "FILE", "checkpoint (safetensors)")),
@@ -48,9 +48,9 @@ int main(int argc, char **argv)
                        "instead: the mean of the unit-length embeddings of so many crops, evenly spaced (the "
                        "recipe: 15)"),
         option_integer("crop-frames", &s.crop_frames, 10, 100000, "their length, 10 ms each"),
-        option_neutral(option_integer("checkpoint-every", &s.checkpoint_every, 0, 1e9,
+        option_neutral(option_integer("checkpoint-every", &s.pace.every, 0, 1e9,
                                       "batches between checkpoints; 0: by time only")),
-        option_neutral(option_real("checkpoint-minutes", &s.checkpoint_minutes, 0, 1e6,
+        option_neutral(option_real("checkpoint-minutes", &s.pace.minutes, 0, 1e6,
                                    "minutes between checkpoints; 0: by batches only")),
         {0}};
     Program program = {.name = "extract",
@@ -77,6 +77,6 @@ int main(int argc, char **argv)
     embeddings_release(&embeddings);
     if (status < 0)
         return program_fail(&program, &error);
-    extract_finish(&s);
+    resume_finish(s.out);
     return program_done(&program, "%" PRId64 " embeddings of %" PRId64 " dimensions", n, dim);
 }

@@ -1,37 +1,27 @@
 // voxloop-finetune: an encoder that tells pseudo-speakers apart (AAM-softmax and other objectives), from
 // scratch or from weights.
 #include <math.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "base/files.h"
-#include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
-#include "cache/corpus.h"
-#include "cache/outputs.h"
 #include "cache/provenance.h"
-#include "cache/up_to_date.h"
 #include "train/architecture.h"
 #include "train/classifier_trainer.h"
 #include "train/labelling.h"
-#include "train/plan.h"
-#include "train/settings.h"
 #include "train/teacher.h"
-
-typedef struct Settings {
-    TrainSettings train;
-    const char *labels, *init, *schedule, *freeze, *objectives, *teacher;
-    int64_t frames, most_per_speaker, views, subcentres, gate_epoch, correct_epoch, plan_classes;
-    double margin, margin_start, margin_ramp, scale, pull, decay, encoder_rate, confidence;
-    double temperature, contrast_margin;
-    bool easy_margin, nesterov, keep_classes, speed, balance, same_recording;
-} Settings;
+#include "train/training.h"
 
 typedef struct Finetuning {
-    Corpus *corpus;
-    Augmenter *augmenter;
-    Sampler *sampler;
-    cJSON *architecture;
+    // What the user chooses.
+    TrainSettings train;
+    ClassifierOptions classifier; // but for what follows from the corpus and the steps
+    const char *labels, *teacher_path;
+    LabelSampling sampling;
+    int64_t views, plan_classes;
+    double margin_ramp; // share of the steps
+    bool speed;
+    // What is made of it.
     Labelling labelling;
     ObjectiveNeeds needs;
     int64_t n_views; // utterances of one class in a batch
@@ -39,296 +29,218 @@ typedef struct Finetuning {
     ClassifierTrainer *trainer;
 } Finetuning;
 
-static void release(Finetuning *f)
+static void release(void *stage)
 {
+    Finetuning *f = stage;
     classifier_trainer_destroy(f->trainer);
-    cJSON_Delete(f->architecture);
-    sampler_destroy(f->sampler);
-    augmenter_destroy(f->augmenter);
-    corpus_close(f->corpus);
     labelling_release(&f->labelling);
     teacher_release(&f->teacher);
 }
 
-// --- training
+// --- inputs
 
-static Schedule schedule_of(const Settings *s, int64_t n_steps, double steps_per_epoch)
+static int check_settings(const Finetuning *f, Error *error)
 {
-    Schedule schedule = train_cosine(&s->train, n_steps);
-    schedule.factor = s->decay;
-    schedule.every = (int64_t)steps_per_epoch;
-    if (strcmp(s->schedule, "step") == 0)
-        schedule.kind = SCHEDULE_STEP;
-    else if (strcmp(s->schedule, "constant") == 0)
-        schedule.kind = SCHEDULE_CONSTANT;
-    return schedule;
-}
-
-static OptimizerOptions optimizer_of(const Settings *s)
-{
-    OptimizerOptions options = train_optimizer(&s->train);
-    options.nesterov = s->nesterov;
-    return options;
-}
-
-static ClassifierOptions classifier_of(const Settings *s, const Finetuning *f, int64_t seed, int64_t n_steps)
-{
-    double steps_per_epoch = sampler_steps_per_epoch(f->sampler);
-    return (ClassifierOptions){
-        .architecture = f->architecture,
-        .start_path = s->init,
-        .keep_classes = s->keep_classes,
-        .freeze = s->freeze,
-        .labels = f->labelling.labels,
-        .objectives = s->objectives,
-        .objective = {.n_classes = f->labelling.n_classes,
-                      .n_views = f->n_views,
-                      .teacher_dim = f->teacher.dim,
-                      .scale = s->scale,
-                      .subcentres = s->subcentres,
-                      .easy_margin = s->easy_margin,
-                      .temperature = s->temperature,
-                      .contrast_margin = s->contrast_margin},
-        .teacher = f->teacher.rows,
-        .balance = s->balance,
-        .margin = {s->margin_start, s->margin, 0, (int64_t)llround(s->margin_ramp * (double)n_steps), false},
-        .optimizer = optimizer_of(s),
-        .learning_rate = schedule_of(s, n_steps, steps_per_epoch),
-        .encoder_rate_factor = s->encoder_rate,
-        .pull = s->pull,
-        .clip_norm = s->train.clip,
-        .crops = {1, s->frames, false},
-        .gate = {train_epoch(&s->train, steps_per_epoch, s->gate_epoch),
-                 train_epoch(&s->train, steps_per_epoch, s->correct_epoch), 0.1, s->confidence,
-                 f->labelling.n_utts, (int64_t)steps_per_epoch},
-        .batch_size = s->train.batch,
-        .n_parts = s->train.parts,
-        .seed = seed};
-}
-
-static int check_settings(const Settings *s, const Finetuning *f, Error *error)
-{
-    if (s->correct_epoch > 0 && (s->gate_epoch == 0 || s->gate_epoch > s->correct_epoch))
-        return error_set(error, "--correct-epoch %lld needs a --gate-epoch from 1 to %lld",
-                         (long long)s->correct_epoch, (long long)s->correct_epoch);
-    if (s->correct_epoch > 0 && s->speed)
+    const GateOptions *gate = &f->classifier.gate;
+    int64_t batch = f->train.loop.batches.batch_size;
+    if (gate_check(gate, error) < 0)
+        return -1;
+    if (gate->correct_epoch > 0 && f->speed)
         return error_set(error, "--correct-epoch would mix up the speeds of --speed; leave one of them out");
-    if (s->gate_epoch > 0 && !f->needs.aam)
+    if (gate->gate_epoch > 0 && !f->needs.aam)
         return error_set(error, "--gate-epoch looks at the losses of objective aam, which %s lacks",
-                         s->objectives);
-    if (f->needs.teacher != (s->teacher != NULL))
+                         f->classifier.objectives);
+    if (f->needs.teacher != (f->teacher_path != NULL))
         return error_set(error, "objective teacher and --teacher FILE go together; one of them is missing");
-    if (s->teacher && s->speed)
+    if (f->teacher_path && f->speed)
         return error_set(error, "--teacher knows no other speeds; leave --speed out");
-    if (s->train.batch % f->n_views != 0 || (f->needs.pairs && f->n_views < 2))
+    if (batch % f->n_views != 0 || (f->needs.pairs && f->n_views < 2))
         return error_set(
             error, "--batch %lld must be a multiple of --views %lld, which is at least %d for %s",
-            (long long)s->train.batch, (long long)f->n_views, f->needs.pairs ? 2 : 1, s->objectives);
+            (long long)batch, (long long)f->n_views, f->needs.pairs ? 2 : 1, f->classifier.objectives);
     return 0;
 }
 
-static int create_sampler(const Settings *s, int64_t seed, Finetuning *f, Error *error)
+// Planned are utterances in turn from as many pseudo-speakers as are planned for.
+static int load_labels(Finetuning *f, const Training *t, Error *error)
 {
-    int64_t n_views = f->n_views, batch = s->train.batch;
-    Labelling *l = &f->labelling;
-    if (n_views == 1) {
-        f->sampler = sampler_create_balanced(l->labels, l->n_utts, l->n_classes, s->most_per_speaker, batch,
-                                             (uint64_t)seed);
-        return 0;
-    }
-    if (labelling_drop_small(l, s->same_recording ? 1 : n_views, batch / n_views, error) < 0)
+    if (!t->corpus)
+        f->labelling = labelling_plan(t->n_utts, f->plan_classes);
+    else if (labelling_load(f->labels, t->corpus, &f->labelling, error) < 0 ||
+             (f->teacher_path && teacher_load(f->teacher_path, t->corpus, &f->teacher, error) < 0))
         return -1;
-    f->sampler = sampler_create_grouped(l->labels, l->n_utts, l->n_classes, s->most_per_speaker, batch,
-                                        n_views, s->same_recording, (uint64_t)seed);
     return 0;
 }
 
-// What the labels and the settings decide, whether the labels are true or planned.
-static int prepare_training(const Settings *s, int64_t seed, Finetuning *f, Error *error)
+static int open_inputs(void *stage, Training *t, Error *error)
 {
-    if (objectives_needs(s->objectives, &f->needs, error) < 0)
+    Finetuning *f = stage;
+    if (load_labels(f, t, error) < 0 || objectives_needs(f->classifier.objectives, &f->needs, error) < 0)
         return -1;
-    f->n_views = s->views ? s->views : f->needs.pairs ? 2 : 1;
-    if (check_settings(s, f, error) < 0)
+    f->n_views = f->views ? f->views : f->needs.pairs ? 2 : 1;
+    if (check_settings(f, error) < 0)
         return -1;
-    if (s->speed)
+    if (f->speed)
         labelling_add_speeds(&f->labelling);
-    if (create_sampler(s, seed, f, error) < 0)
-        return -1;
-    // Weights bring their architecture with them.
-    f->architecture = s->init ? model_architecture(s->init, error)
-                              : architecture_parse(s->train.encoder, s->train.architecture, error);
-    return f->architecture ? 0 : -1;
+    t->sampler = labelling_sampler(&f->labelling, &f->sampling, f->n_views, f->train.loop.batches.batch_size,
+                                   (uint64_t)t->program->seed, error);
+    return t->sampler ? training_architecture(t, f->classifier.start_path, error) : -1;
 }
 
-static int create_trainer(const Settings *s, const ClassifierOptions *options, Finetuning *f, Error *error)
+// --- the trainer
+
+// The user's choices, with what follows from labels and steps.
+static ClassifierOptions classifier_of(const Finetuning *f, const Training *t)
 {
-    if (!(f->trainer = classifier_trainer_create(options, error)))
-        return -1;
-    return train_check_crop(&s->train, classifier_trainer_encoder(f->trainer), s->frames, error);
+    ClassifierOptions o = f->classifier;
+    o.architecture = t->architecture;
+    o.labels = f->labelling.labels;
+    o.objective.n_classes = f->labelling.n_classes;
+    o.objective.n_views = f->n_views;
+    o.objective.teacher_dim = f->teacher.dim;
+    o.teacher = f->teacher.rows;
+    o.margin.end = llround(f->margin_ramp * (double)t->n_steps);
+    o.optimizer = train_optimizer(&f->train);
+    o.learning_rate = train_schedule(&f->train, t->n_steps, t->steps_per_epoch);
+    o.clip_norm = f->train.clip_norm;
+    o.gate.gate_epoch = train_epoch(&f->train, t->steps_per_epoch, o.gate.gate_epoch);
+    o.gate.correct_epoch = train_epoch(&f->train, t->steps_per_epoch, o.gate.correct_epoch);
+    o.gate.n_utts = f->labelling.n_utts;
+    o.gate.steps_per_epoch = (int64_t)t->steps_per_epoch;
+    o.batch_size = t->loop.batches.batch_size;
+    o.n_parts = t->n_parts;
+    o.seed = t->program->seed;
+    return o;
 }
 
-// gate.json beside the model, for the report.
-static int publish_gate(const Program *program, const Settings *s, const Finetuning *f, Error *error)
+static int create_trainer(void *stage, Training *t, Error *error)
 {
-    if (s->gate_epoch == 0)
-        return 0;
-    char *folder = path_folder(s->train.out), *path = path_join(folder, "gate.json");
-    int status = gate_publish(classifier_trainer_gate(f->trainer), path, error);
-    provenance_also_wrote(program, path);
-    mem_free(path);
-    mem_free(folder);
-    return status;
+    Finetuning *f = stage;
+    ClassifierOptions options = classifier_of(f, t);
+    classifier_trainer_destroy(f->trainer);
+    if (!(f->trainer = classifier_trainer_create(&options, error)))
+        return -1;
+    classifier_trainer_attach(f->trainer, &t->loop);
+    return train_check_crop(&f->train, classifier_trainer_encoder(f->trainer), options.crops.n_frames, error);
 }
 
-static int train(const Program *program, const Settings *s, Finetuning *f, int64_t *n_steps, Error *error)
+// With gate.json beside the model, for the report.
+static int publish(void *stage, const Training *t, const ModelInfo *info, Error *error)
 {
-    char recipe[17];
-    if (!(f->corpus = corpus_open(s->train.audio, error)) ||
-        labelling_load(s->labels, f->corpus, &f->labelling, error) < 0 ||
-        train_augmenter(&s->train, f->corpus, program->seed, &f->augmenter, error) < 0 ||
-        (s->teacher && teacher_load(s->teacher, f->corpus, &f->teacher, error) < 0) ||
-        prepare_training(s, program->seed, f, error) < 0 || provenance_recipe(program, recipe, error) < 0)
-        return -1;
-    *n_steps = train_steps(&s->train, sampler_steps_per_epoch(f->sampler));
-    ClassifierOptions options = classifier_of(s, f, program->seed, *n_steps);
-    if (create_trainer(s, &options, f, error) < 0)
-        return -1;
-    TrainLoop loop =
-        train_loop_from(&s->train, program, recipe, *n_steps, f->corpus, f->sampler, f->augmenter);
-    classifier_trainer_attach(f->trainer, &loop);
-    ModelInfo info = {f->architecture, *n_steps, program->seed, recipe};
-    if (train_loop_run(&loop, error) < 0 || publish_gate(program, s, f, error) < 0 ||
-        classifier_trainer_publish(f->trainer, s->train.out, &info, error) < 0 ||
-        provenance_publish(program, s->train.out, error) < 0)
-        return -1;
-    train_loop_finish(&loop);
-    return 0;
-}
-
-// Utterances in turn from as many pseudo-speakers as are planned for.
-static int plan(const Program *program, const Settings *s, Finetuning *f, Error *error)
-{
-    f->labelling = labelling_plan(s->train.plan, s->plan_classes);
-    if (prepare_training(s, program->seed, f, error) < 0)
-        return -1;
-    int64_t n_steps = train_steps(&s->train, sampler_steps_per_epoch(f->sampler));
-    TrainLoop loop = train_loop_from(&s->train, program, "plan", n_steps, NULL, f->sampler, NULL);
-    StepCost costs[PLAN_BATCHES];
-    for (int i = 0; i < PLAN_BATCHES; i++) {
-        ClassifierOptions options = classifier_of(s, f, program->seed, n_steps);
-        options.batch_size = loop.batches.batch_size = plan_batch(i, s->train.parts);
-        options.n_parts = plan_parts(s->train.parts);
-        classifier_trainer_destroy(f->trainer);
-        if (create_trainer(s, &options, f, error) < 0)
-            return -1;
-        classifier_trainer_attach(f->trainer, &loop);
-        if (plan_measure(&loop, &costs[i], error) < 0)
-            return -1;
+    const Finetuning *f = stage;
+    const char *model = t->loop.model_path;
+    int status = 0;
+    if (f->classifier.gate.gate_epoch > 0) {
+        char *path = path_beside(model, "gate.json");
+        status = gate_publish(classifier_trainer_gate(f->trainer), path, error);
+        provenance_also_wrote(t->program, path);
+        mem_free(path);
     }
-    plan_print(&loop, s->train.batch, s->train.parts, costs);
-    return 0;
+    return status < 0 ? -1 : classifier_trainer_publish(f->trainer, model, info, error);
 }
 
-static Settings defaults(void)
+// --- options
+
+static Finetuning defaults(void)
 {
-    Settings s = {.train = train_settings_defaults(),
-                  .schedule = "cosine",
-                  .objectives = "aam",
-                  .temperature = 0.07,
-                  .frames = 200,
-                  .most_per_speaker = 500,
-                  .plan_classes = 5000,
-                  .margin = 0.2,
-                  .margin_ramp = 0.5,
-                  .scale = 30,
-                  .subcentres = 1,
-                  .decay = 0.95,
-                  .confidence = 0.5,
-                  .encoder_rate = 1,
-                  .nesterov = true};
-    s.train.epochs = 40;
-    return s;
+    Finetuning f = {.train = train_settings_defaults(),
+                    .classifier = {.objectives = "aam",
+                                   .objective = {.aam = {.scale = 30, .subcentres = 1},
+                                                 .contrast = {.temperature = 0.07}},
+                                   .margin = {.final = 0.2},
+                                   .encoder_rate_factor = 1,
+                                   .crops = {1, 200, false},
+                                   .gate = {.sharpening = 0.1, .confidence = 0.5}},
+                    .sampling = {.most_per_class = 500},
+                    .plan_classes = 5000,
+                    .margin_ramp = 0.5};
+    f.train.epochs = 40;
+    f.train.learning_rate.factor = 0.95;
+    f.train.optimizer.nesterov = true;
+    return f;
+}
+
+static const Option *finetune_options(Finetuning *f)
+{
+    ClassifierOptions *c = &f->classifier;
+    static char sum[128];
+    snprintf(sum, sizeof sum, "the loss, a weighted sum of %s", objectives_known());
+    const Option own[] = {
+        option_required(option_input("audio", &f->train.audio, "DIR", "audio as voxloop-prepare leaves it")),
+        option_required(
+            option_input("labels", &f->labels, "FILE", "label shard of voxloop-cluster, or an utt2spk list")),
+        option_required(option_output("out", &f->train.loop.model_path, "FILE",
+                                      "the model (safetensors); finetune.log lies beside it")),
+        option_input("init", &c->start_path, "FILE", "weights to start from; they bring their architecture"),
+        option_flag("keep-classes", &c->keep_classes,
+                    "start from the classes of --init as well, which was trained on the same labels"),
+        option_choice("encoder", &f->train.encoder, architecture_names(), "kind of encoder, without --init"),
+        option_text("architecture", &f->train.architecture, "KEY=VALUE,...",
+                    "sizes of the encoder; small, the default: for small corpora"),
+        option_text("freeze", &c->freeze, "PREFIX,...",
+                    "parameters that stay as they are, by how their names begin"),
+        option_integer("frames", &c->crops.n_frames, 10, 100000, "length of a crop, 10 ms each"),
+        option_integer("most-per-speaker", &f->sampling.most_per_class, 1, 1e9,
+                       "utterances of one pseudo-speaker in an epoch, at most"),
+        option_flag("speed", &f->speed,
+                    "each pseudo-speaker at 0.9 and 1.1 times the speed is one more; an epoch has three "
+                    "times the steps"),
+        train_parts_option(&f->train),
+        option_neutral(
+            option_integer("plan-classes", &f->plan_classes, 2, 1e9, "pseudo-speakers, with --plan")),
+        option_heading("Loss"),
+        option_text("objectives", &c->objectives, "NAME=WEIGHT,...", sum),
+        option_flag(
+            "balance", &c->balance,
+            "two objectives' gradients are joined at each step by the minimum-norm rule instead of weights"),
+        option_integer("views", &f->views, 0, 64,
+                       "utterances of each pseudo-speaker in a batch; 0: as many as the objectives need"),
+        option_flag("same-recording", &f->sampling.same_recording,
+                    "the --views of a pseudo-speaker are crops of one recording instead"),
+        option_real("temperature", &c->objective.contrast.temperature, 1e-3, 10,
+                    "temperature of the contrastive objectives"),
+        option_real("contrast-margin", &c->objective.contrast.margin, 0, 1.5,
+                    "margin of positives in the contrastive objectives, radians"),
+        option_input("teacher", &f->teacher_path, "FILE", "embeddings of the audio, for objective teacher"),
+        option_real("margin", &c->margin.final, 0, 1.5, "margin of AAM-softmax at the end, radians"),
+        option_real("margin-start", &c->margin.initial, 0, 1.5, "margin of AAM-softmax at first, radians"),
+        option_real("margin-ramp", &f->margin_ramp, 0, 1, "share of the steps in which the margin grows"),
+        option_real("scale", &c->objective.aam.scale, 1, 1000, "scale of the cosines in AAM-softmax"),
+        option_integer("subcentres", &c->objective.aam.subcentres, 1, 16,
+                       "weights of each pseudo-speaker in AAM-softmax, of which the nearest counts"),
+        option_flag("easy-margin", &c->objective.aam.easy_margin,
+                    "no margin beyond a right angle in AAM-softmax"),
+        option_real("pull", &c->pull, 0, 1000,
+                    "weight of the pull towards the initial weights (the recipe: 0.01)"),
+        option_heading("Doubtful labels"),
+        option_integer("gate-epoch", &c->gate.gate_epoch, 0, 1e6,
+                       "from this epoch on, utterances of a large loss are left out; 0: never"),
+        option_integer("correct-epoch", &c->gate.correct_epoch, 0, 1e6,
+                       "from this epoch on, utterances left out by --gate-epoch get the class that the model "
+                       "finds; 0: never"),
+        option_real("confidence", &c->gate.confidence, 0, 1,
+                    "of the model in the class that it finds (--correct-epoch), at least"),
+        option_heading("Rates"),
+        option_choice("schedule", &f->train.schedule, "cosine|step|constant",
+                      "schedule of the learning rate"),
+        option_real("decay", &f->train.learning_rate.factor, 1e-6, 1, "factor per epoch of --schedule step"),
+        option_real("encoder-rate", &c->encoder_rate_factor, 0, 1e3,
+                    "learning-rate factor of the encoder; pooling (wavlm) and classes have 1"),
+        option_flag("nesterov", &f->train.optimizer.nesterov, "Nesterov's form of SGD's momentum"),
+        {0}};
+    return train_options(&f->train, own);
 }
 
 int main(int argc, char **argv)
 {
-    Settings s = defaults();
-    const Option own[] = {
-        option_required(option_input("audio", &s.train.audio, "DIR", "audio as voxloop-prepare leaves it")),
-        option_required(
-            option_input("labels", &s.labels, "FILE", "label shard of voxloop-cluster, or an utt2spk list")),
-        option_required(option_output("out", &s.train.out, "FILE",
-                                      "the model (safetensors); finetune.log lies beside it")),
-        option_input("init", &s.init, "FILE", "weights to start from; they bring their architecture"),
-        option_flag("keep-classes", &s.keep_classes,
-                    "start from the classes of --init as well, which was trained on the same labels"),
-        option_choice("encoder", &s.train.encoder, architecture_names(), "kind of encoder, without --init"),
-        option_text("architecture", &s.train.architecture, "KEY=VALUE,...",
-                    "its sizes; small, the default: for small corpora"),
-        option_text("freeze", &s.freeze, "PREFIX,...", "parameters that stay as they are"),
-        option_integer("frames", &s.frames, 10, 100000, "length of a crop, 10 ms each"),
-        option_integer("most-per-speaker", &s.most_per_speaker, 1, 1e9,
-                       "utterances of one pseudo-speaker in an epoch"),
-        option_flag("speed", &s.speed,
-                    "each pseudo-speaker at 0.9 and 1.1 times the speed is one more; an epoch has three "
-                    "times the steps"),
-        option_neutral(
-            option_integer("plan-classes", &s.plan_classes, 2, 1e9, "pseudo-speakers, with --plan")),
-        option_heading("Loss"),
-        option_text("objectives", &s.objectives, "NAME=WEIGHT,...", objectives_known()),
-        option_flag(
-            "balance", &s.balance,
-            "two objectives' gradients are joined at each step by the minimum-norm rule instead of weights"),
-        option_integer("views", &s.views, 0, 64,
-                       "utterances of each pseudo-speaker in a batch; 0: as many as the objectives need"),
-        option_flag("same-recording", &s.same_recording, "they are crops of one recording instead"),
-        option_real("temperature", &s.temperature, 1e-3, 10, "of the contrastive objectives"),
-        option_real("contrast-margin", &s.contrast_margin, 0, 1.5, "of supcon's positives, radians"),
-        option_input("teacher", &s.teacher, "FILE", "embeddings of the audio, for objective teacher"),
-        option_real("margin", &s.margin, 0, 1.5, "of AAM-softmax at the end, radians"),
-        option_real("margin-start", &s.margin_start, 0, 1.5, "of AAM-softmax at first"),
-        option_real("margin-ramp", &s.margin_ramp, 0, 1, "share of the steps in between"),
-        option_real("scale", &s.scale, 1, 1000, "of the cosines"),
-        option_integer("subcentres", &s.subcentres, 1, 16,
-                       "weights of each pseudo-speaker in AAM-softmax, of which the nearest counts"),
-        option_flag("easy-margin", &s.easy_margin, "no margin beyond a right angle"),
-        option_real("pull", &s.pull, 0, 1000, "towards the initial weights (the recipe: 0.01)"),
-        option_heading("Doubtful labels"),
-        option_integer(
-            "gate-epoch", &s.gate_epoch, 0, 1e6,
-            "from this epoch on, utterances whose loss is among the large ones are left out; 0: never"),
-        option_integer("correct-epoch", &s.correct_epoch, 0, 1e6,
-                       "from this epoch on, they get the class that the model finds; 0: never"),
-        option_real("confidence", &s.confidence, 0, 1, "of the model in that class, at least"),
-        option_heading("Rates"),
-        option_choice("schedule", &s.schedule, "cosine|step|constant", "of the learning rate"),
-        option_real("decay", &s.decay, 1e-6, 1, "factor per epoch of the step schedule"),
-        option_real("encoder-rate", &s.encoder_rate, 0, 1e3,
-                    "factor for the encoder; pooling (wavlm) and classes have 1"),
-        option_flag("nesterov", &s.nesterov, "Nesterov's form of SGD's momentum"),
-        {0}};
+    static const TrainingKind KIND = {open_inputs, create_trainer, publish, release};
+    Finetuning f = defaults();
     Program program = {.name = "finetune",
                        .summary = "Trains an encoder to tell pseudo-speakers apart.",
                        .usage = "[options] --audio DIR --labels FILE --out FILE",
                        .details =
                            "Interrupted, the same command goes on from its last checkpoint, FILE.resume. "
                            "--clip holds for all gradients together."};
-    Option *options = train_options(&s.train, own);
-    program_begin(&program, options, argc, argv);
-    if (up_to_date(&program, s.train.plan ? NULL : s.train.out))
-        return 0;
-    if (!s.train.plan)
-        outputs_check(&program, NULL);
-    Error error = {0};
-    Finetuning f = {0};
-    int64_t n_steps = 0;
-    int status = s.train.plan ? plan(&program, &s, &f, &error) : train(&program, &s, &f, &n_steps, &error);
-    release(&f);
-    mem_free(options);
-    if (status < 0)
-        return program_fail(&program, &error);
-    if (s.train.plan)
-        return program_done(&program, "a plan for %lld utterances", (long long)s.train.plan);
-    return program_done(&program, "%lld steps", (long long)n_steps);
+    program_begin(&program, finetune_options(&f), argc, argv);
+    return training_main(&program, &f.train, &KIND, &f);
 }

@@ -12,6 +12,7 @@
 #include "train/architecture.h"
 #include "train/checkpoint.h"
 #include "train/ivector_trainer.h"
+#include "train/resume.h"
 #include "train/settings.h"
 
 typedef struct Settings {
@@ -73,7 +74,7 @@ static int train(const Program *program, Settings *s, Error *error)
     if (status == 0)
         status = provenance_publish(program, s->out, error);
     if (status == 0)
-        ivector_train_finish(&s->training);
+        resume_finish(s->out);
     encoder_destroy(encoder);
     parameters_release(&parameters);
     cJSON_Delete(architecture);

@@ -30,6 +30,13 @@ char *path_folder(const char *path)
     return slash == path ? mem_strdup("/") : mem_printf("%.*s", (int)(slash - path), path);
 }
 
+char *path_beside(const char *path, const char *name)
+{
+    char *folder = path_folder(path), *beside = path_join(folder, name);
+    mem_free(folder);
+    return beside;
+}
+
 const char *path_name(const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -6,8 +6,9 @@
 #include "base/error.h"
 
 char *path_join(const char *folder, const char *name);
-char *path_folder(const char *path);     // "a/b.c" -> "a"; "b" -> "."
-const char *path_name(const char *path); // "a/b.c" -> "b.c", inside the argument
+char *path_folder(const char *path);                   // "a/b.c" -> "a"; "b" -> "."
+const char *path_name(const char *path);               // "a/b.c" -> "b.c", inside the argument
+char *path_beside(const char *path, const char *name); // "a/b.c" and "d" -> "a/d"
 bool file_exists(const char *path);
 bool folder_exists(const char *path);
 int folder_create(const char *path, Error *error);                           // like mkdir -p

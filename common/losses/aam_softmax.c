@@ -21,6 +21,11 @@ typedef struct Context {
     double n_counted; // what the sum of losses is divided by
 } Context;
 
+int64_t aam_subcentres(const AamSoftmax *options)
+{
+    return options->subcentres > 1 ? options->subcentres : 1;
+}
+
 // logits [N] -> softmax in probability [N]; returns the cross-entropy of `label`.
 static double softmax_row(const float *logits, int64_t n, int64_t label, float *probability)
 {
@@ -105,7 +110,7 @@ static Context *context_create(Tape *tape, const Tensor *x, const Tensor *w, con
 {
     int64_t batch = x->dim[0], dim = x->dim[1], n = w->dim[0];
     Context *c = tape_scratch(tape, sizeof *c);
-    *c = (Context){.k = options->subcentres > 1 ? options->subcentres : 1, .n_counted = (double)batch};
+    *c = (Context){.k = aam_subcentres(options), .n_counted = (double)batch};
     assert(n % c->k == 0);
     c->n = n / c->k;
     c->scale = (float)options->scale;

@@ -33,6 +33,8 @@ typedef struct AamSoftmax {
     const LossGate *gate; // NULL: every sample counts
 } AamSoftmax;
 
+int64_t aam_subcentres(const AamSoftmax *options); // at least 1
+
 // What the loss saw; arrays live in the tape's arena.
 typedef struct AamReport {
     double accuracy;             // share of the batch whose largest cosine is its label's

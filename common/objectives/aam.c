@@ -8,23 +8,20 @@
 typedef struct Aam {
     Objective base;
     Parameter *classes;
-    double scale;
-    int64_t subcentres;
-    bool easy_margin;
+    AamSoftmax options;
 } Aam;
 
 static Objective *aam_create(const ObjectiveOptions *options, Parameters *parameters, Error *error)
 {
     (void)error;
     Aam *aam = mem_zero(1, sizeof *aam);
-    int64_t dims[2] = {options->n_classes * options->subcentres, options->embedding_dim};
+    int64_t n_weights = options->n_classes * aam_subcentres(&options->aam);
+    int64_t dims[2] = {n_weights, options->embedding_dim};
     // Xavier's normal, as the reference draws its class weights.
     Init init = {INIT_NORMAL, (float)sqrt(2.0 / (double)(dims[0] + dims[1]))};
     aam->classes = parameters_add(parameters, 2, dims, init, CLASSIFIER_PREFIX "weight");
     aam->classes->group = options->group;
-    aam->scale = options->scale;
-    aam->subcentres = options->subcentres;
-    aam->easy_margin = options->easy_margin;
+    aam->options = options->aam;
     return &aam->base;
 }
 
@@ -32,8 +29,9 @@ static Tensor *aam_loss(Objective *objective, Tape *tape, const ObjectiveBatch *
                         ObjectiveReport *report)
 {
     const Aam *aam = (const Aam *)objective;
-    AamSoftmax options = {
-        .margin = batch->margin, .scale = aam->scale, .easy_margin = aam->easy_margin, .gate = batch->gate};
+    AamSoftmax options = aam->options;
+    options.margin = batch->margin;
+    options.gate = batch->gate;
     return aam_softmax_loss(tape, batch->embeddings, &aam->classes->tensor, batch->labels, &options,
                             &report->aam);
 }

@@ -27,7 +27,7 @@ static Objective *mfcon_create(const ObjectiveOptions *options, Parameters *para
         return NULL;
     }
     Mfcon *mfcon = mem_zero(1, sizeof *mfcon);
-    mfcon->options = (SupCon){options->temperature, options->contrast_margin, false};
+    mfcon->options = options->contrast;
     mfcon->n_maps = options->n_maps;
     for (int m = 0; m < mfcon->n_maps; m++) {
         char name[64];

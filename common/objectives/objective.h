@@ -5,6 +5,7 @@
 // C another one of each, in the same order.
 #pragma once
 #include "losses/aam_softmax.h"
+#include "losses/supcon.h"
 #include "nn/parameters.h"
 
 // Begins the names of all parameters that belong to objectives and not to the encoder.
@@ -17,11 +18,9 @@ typedef struct ObjectiveOptions {
     int n_maps; // of the encoder (models/encoder.h)
     const int64_t *map_dim;
     int64_t teacher_dim; // 0: there is no teacher
-    double scale;        // of AAM-softmax
-    int64_t subcentres;  // of AAM-softmax, of each class
-    bool easy_margin;
-    double temperature, contrast_margin; // of the contrastive ones; the margin in radians
-    int group;                           // learning-rate group of the parameters
+    AamSoftmax aam;      // but for its margin and gate, which change with the step and come with the batch
+    SupCon contrast;     // of the contrastive objectives, but for class_aware, which is the objective's name
+    int group;           // learning-rate group of the parameters
 } ObjectiveOptions;
 
 typedef struct ObjectiveBatch {

@@ -12,7 +12,8 @@ typedef struct Contrast {
 static Objective *create(const ObjectiveOptions *options, bool class_aware)
 {
     Contrast *contrast = mem_zero(1, sizeof *contrast);
-    contrast->options = (SupCon){options->temperature, options->contrast_margin, class_aware};
+    contrast->options = options->contrast;
+    contrast->options.class_aware = class_aware;
     return &contrast->base;
 }
 

@@ -39,7 +39,7 @@ typedef struct BatchOptions {
     int64_t batch_size;
     CropGroup groups[BATCH_MAX_GROUPS];
     int n_groups;
-    int n_loaders;                // threads, at least 1
+    int64_t n_loaders;            // threads, at least 1
     int64_t first_step, end_step; // steps first_step .. end_step - 1
 } BatchOptions;
 

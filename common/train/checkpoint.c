@@ -8,8 +8,7 @@
 #include "base/memory.h"
 #include "nn/mismatch.h"
 
-static const char *const FORMAT_KEY = "format", *const MODEL_FORMAT = "voxloop model 1",
-                         *const STATE_FORMAT = "voxloop training state 1";
+static const char *const FORMAT_KEY = "format", *const MODEL_FORMAT = "voxloop model 1";
 
 static bool has_prefix(const char *name, const char *prefix)
 {
@@ -152,61 +151,6 @@ int model_warm_start(const char *path, Parameters *parameters, const char *skip_
     int status = n == 0 || mismatch.misshapen.n ? mismatch_check(&mismatch, path, error) : 0;
     *result = (WarmStart){.n_loaded = n, .n_missing = mismatch.missing.n, .n_surplus = mismatch.surplus.n};
     memcpy(result->missing, mismatch.missing.text, sizeof result->missing);
-    safe_close(reader);
-    return status;
-}
-
-// --- training state
-
-int state_publish(const char *path, const StateItem *items, int64_t n_items, const char *recipe, Error *error)
-{
-    SafeTensor *tensors = mem_alloc((size_t)n_items, sizeof *tensors);
-    for (int64_t i = 0; i < n_items; i++)
-        tensors[i] = (SafeTensor){.name = items[i].name,
-                                  .type = items[i].type,
-                                  .n_dims = 1,
-                                  .dim = {items[i].n},
-                                  .n_elements = items[i].n,
-                                  .data = items[i].data};
-    const SafeMetadata metadata[] = {{FORMAT_KEY, STATE_FORMAT}, {"recipe", recipe}};
-    int status = safe_publish(path, tensors, n_items, metadata, 2, error);
-    mem_free(tensors);
-    return status;
-}
-
-static int copy_state(const char *path, const SafeReader *reader, const StateItem *items, int64_t n_items,
-                      Error *error)
-{
-    for (int64_t i = 0; i < n_items; i++) {
-        const SafeTensor *tensor = safe_find(reader, items[i].name);
-        if (!tensor || tensor->type != items[i].type || tensor->n_elements != items[i].n)
-            return error_set(error,
-                             "%s is of this recipe but its %s does not fit; remove the file to start afresh",
-                             path, items[i].name);
-    }
-    for (int64_t i = 0; i < n_items; i++)
-        memcpy(items[i].data, safe_find(reader, items[i].name)->data,
-               (size_t)items[i].n * (items[i].type == SAFE_F32 ? sizeof(float) : sizeof(int64_t)));
-    return 1;
-}
-
-int state_load(const char *path, const StateItem *items, int64_t n_items, const char *recipe,
-               bool *other_recipe, Error *error)
-{
-    *other_recipe = false;
-    if (!file_exists(path))
-        return 0;
-    SafeReader *reader = safe_open(path, error);
-    if (!reader)
-        return -1;
-    const char *format = safe_metadata(reader, FORMAT_KEY), *its_recipe = safe_metadata(reader, "recipe");
-    int status = 0;
-    if (!format || strcmp(format, STATE_FORMAT) != 0)
-        status = error_set(error, "%s holds no training state; remove it to start afresh", path);
-    else if (!its_recipe || strcmp(its_recipe, recipe) != 0)
-        *other_recipe = true;
-    else
-        status = copy_state(path, reader, items, n_items, error);
     safe_close(reader);
     return status;
 }

@@ -1,11 +1,7 @@
-// What training leaves on disk, both as safetensors files that are published atomically.
-//
-// A model: weights and buffers by name; __metadata__ holds "architecture" (the JSON object that
-// encoder_create() takes), "step", "seed" and "recipe" (a digest of everything that decides the weights).
-// Tensors named "classifier.*" are the training objective's and no part of the encoder.
-//
-// A resume file: flat arrays that only the program which wrote it understands, and the same recipe digest. A
-// file of another recipe is no error: the caller says so and starts afresh.
+// What training leaves on disk: a model, a safetensors file. Weights and buffers by name; __metadata__ holds
+// "architecture" (the JSON object that encoder_create() takes), "step", "seed" and "recipe" (a digest of
+// everything that decides the weights). Tensors named "classifier.*" are the training objective's and no part
+// of the encoder.
 #pragma once
 #include <cjson/cJSON.h>
 
@@ -50,17 +46,3 @@ typedef struct WarmStart {
 // keep what they were drawn as and are counted.
 int model_warm_start(const char *path, Parameters *parameters, const char *skip_prefix, WarmStart *result,
                      Error *error);
-
-typedef struct StateItem {
-    const char *name;
-    SafeType type; // SAFE_F32 or SAFE_I64
-    int64_t n;
-    void *data; // [n], read by publishing, written by loading
-} StateItem;
-
-int state_publish(const char *path, const StateItem *items, int64_t n_items, const char *recipe,
-                  Error *error);
-// Returns 1 when loaded, 0 when there is no such file or *other_recipe was set: then the file is of another
-// recipe; -1 on a damaged file. Nothing is written unless 1 is returned.
-int state_load(const char *path, const StateItem *items, int64_t n_items, const char *recipe,
-               bool *other_recipe, Error *error);

@@ -8,14 +8,12 @@
 #include "audio/fbank.h"
 #include "audio/front_end.h"
 #include "base/files.h"
-#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/progress.h"
 #include "cache/pieces.h"
 #include "score/cosine.h"
 #include "train/checkpoint.h"
-#include "train/settings.h"
 
 enum { BATCH_SECONDS = 60 };
 
@@ -30,9 +28,8 @@ typedef struct Extraction {
     int64_t *order; // [n_pieces] the longest first: equal ones are neighbours, memory fails at once or never
     int64_t n_pieces, each_row;
     int64_t n_cut, n_repeated;
-    char *resume_path;
+    Resume resume;
     int64_t n_done; // pieces, in order
-    double saved_seconds;
 } Extraction;
 
 static int64_t crop_length(const ExtractionOptions *o)
@@ -134,43 +131,19 @@ static void log_memory(const Extraction *x, int64_t longest)
              log_bytes(text, (double)tape_peak_bytes(x->tape)), (double)longest / CORPUS_RATE_HZ);
 }
 
-static void state_of(Extraction *x, StateItem items[2])
-{
-    items[0] = (StateItem){"embeddings", SAFE_F32, x->embeddings.n * x->embeddings.dim, x->embeddings.matrix};
-    items[1] = (StateItem){"done", SAFE_I64, 1, &x->n_done};
-}
-
-static char *resume_path(const ExtractionOptions *options)
-{
-    return mem_printf("%s.resume", options->out);
-}
-
 static int restore(Extraction *x, Error *error)
 {
-    bool other_recipe;
-    StateItem items[2];
-    x->resume_path = resume_path(&x->options);
-    x->saved_seconds = clock_seconds();
-    state_of(x, items);
-    int status = state_load(x->resume_path, items, 2, x->options.recipe, &other_recipe, error);
-    if (status == 1)
-        log_info("goes on after %" PRId64 " of %" PRId64 " pieces", x->n_done, x->n_pieces);
-    return status < 0 ? -1 : 0;
-}
-
-static bool is_time_to_save(const Extraction *x, int64_t n_batches)
-{
+    bool found;
     const ExtractionOptions *o = &x->options;
-    return (o->checkpoint_every > 0 && n_batches % o->checkpoint_every == 0) ||
-           (o->checkpoint_minutes > 0 && clock_seconds() - x->saved_seconds >= 60 * o->checkpoint_minutes);
-}
-
-static int save(Extraction *x, Error *error)
-{
-    StateItem items[2];
-    state_of(x, items);
-    x->saved_seconds = clock_seconds();
-    return state_publish(x->resume_path, items, 2, x->options.recipe, error);
+    int64_t n_values = x->embeddings.n * x->embeddings.dim;
+    resume_init(&x->resume, o->out, o->recipe, o->pace);
+    resume_keep(&x->resume, (StateItem){"embeddings", SAFE_F32, n_values, x->embeddings.matrix});
+    resume_keep(&x->resume, (StateItem){"done", SAFE_I64, 1, &x->n_done});
+    if (resume_load(&x->resume, &found, error) < 0)
+        return -1;
+    if (found)
+        log_info("goes on after %" PRId64 " of %" PRId64 " pieces", x->n_done, x->n_pieces);
+    return 0;
 }
 
 // The next pieces of one length.
@@ -199,11 +172,8 @@ static int embed_all(Extraction *x, Error *error)
         status = embed_next(x, progress, error);
         if (status == 0 && n_batches == 1)
             log_memory(x, length);
-        bool interrupted = interrupt_requested();
-        if (status == 0 && (interrupted || is_time_to_save(x, n_batches)))
-            status = save(x, error);
-        if (status == 0 && interrupted)
-            status = interrupt_fail(error);
+        if (status == 0)
+            status = resume_step(&x->resume, x->n_done == x->n_pieces, error);
     }
     progress_destroy(progress);
     return status;
@@ -291,7 +261,7 @@ static void release(Extraction *x)
     corpus_close(x->corpus);
     mem_free(x->pieces);
     mem_free(x->order);
-    mem_free(x->resume_path);
+    resume_release(&x->resume);
 }
 
 int extract_embeddings(const ExtractionOptions *options, Embeddings *embeddings, Error *error)
@@ -306,11 +276,4 @@ int extract_embeddings(const ExtractionOptions *options, Embeddings *embeddings,
     }
     release(&x);
     return status;
-}
-
-void extract_finish(const ExtractionOptions *options)
-{
-    char *path = resume_path(options);
-    remove(path);
-    mem_free(path);
 }

@@ -4,20 +4,19 @@
 // or interrupted goes on there and ends in the same bytes.
 #pragma once
 #include "cache/embeddings.h"
+#include "train/resume.h"
 
 typedef struct ExtractionOptions {
     const char *audio, *model;
-    const char *out;           // names the resume file; nothing else is written
-    const char *recipe;        // decides whether a resume file fits
-    int64_t batch;             // most pieces of equal length at once
-    int64_t halves;            // 0, or both halves of at most so many utterances, evenly spaced over the list
-    int64_t crops;             // 0, or the mean of the unit-length embeddings of so many crops
-    int64_t crop_frames;       // their length
-    double longest_seconds;    // of a longer utterance the middle is used; 0: all of it
-    int64_t checkpoint_every;  // batches; 0: by time only
-    double checkpoint_minutes; // 0: by batches only
+    const char *out;        // names the resume file; nothing else is written
+    const char *recipe;     // decides whether a resume file fits
+    int64_t batch;          // most pieces of equal length at once
+    int64_t halves;         // 0, or both halves of at most so many utterances, evenly spaced over the list
+    int64_t crops;          // 0, or the mean of the unit-length embeddings of so many crops
+    int64_t crop_frames;    // their length
+    double longest_seconds; // of a longer utterance the middle is used; 0: all of it
+    ResumePace pace;        // its steps are batches
 } ExtractionOptions;
 
-// embeddings: the caller releases them.
+// embeddings: the caller releases them, and calls resume_finish(options->out) when they are published.
 int extract_embeddings(const ExtractionOptions *options, Embeddings *embeddings, Error *error);
-void extract_finish(const ExtractionOptions *options); // after publishing: the resume file goes

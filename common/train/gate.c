@@ -17,6 +17,14 @@ static void forget(Gate *gate)
         gate->log_losses[i] = NAN;
 }
 
+int gate_check(const GateOptions *options, Error *error)
+{
+    long long first = options->gate_epoch, correct = options->correct_epoch;
+    if (correct == 0 || (first > 0 && first <= correct))
+        return 0;
+    return error_set(error, "--correct-epoch %lld needs a --gate-epoch from 1 to %lld", correct, correct);
+}
+
 void gate_init(Gate *gate, const GateOptions *options)
 {
     *gate = (Gate){.options = *options, .threshold = INFINITY};

@@ -20,6 +20,7 @@ typedef struct Gate {
     float threshold;   // infinite: open
 } Gate;
 
+int gate_check(const GateOptions *options, Error *error); // that a correction has a gate before it
 void gate_init(Gate *gate, const GateOptions *options);
 void gate_release(Gate *gate);
 // Before each step. At an epoch's beginning the threshold is found anew; where the losses show no two modes,

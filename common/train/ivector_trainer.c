@@ -2,10 +2,8 @@
 #include "train/ivector_trainer.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "audio/fbank.h"
 #include "base/files.h"
@@ -16,7 +14,7 @@
 #include "ivector/statistics.h"
 #include "models/ivector_encoder.h"
 #include "tensor/cholesky.h"
-#include "train/checkpoint.h"
+#include "train/resume.h"
 
 enum { CHUNK = 32 }; // utterances at a time
 
@@ -26,7 +24,7 @@ typedef struct Training {
     Encoder *encoder;
     Parameters *parameters;
     int64_t n_done; // iterations, of all kinds
-    char *resume_path;
+    Resume resume;
 } Training;
 
 // --- frames
@@ -137,27 +135,17 @@ static void standardise(Training *t, float *frames, int64_t n)
         frames[i] = (frames[i] - mean[i % dim]) / deviation[i % dim];
 }
 
-static int save(const Training *t, Error *error)
+static int restore(Training *t, Error *error)
 {
-    const StateItem items[] = {{"n_done", SAFE_I64, 1, (void *)&t->n_done},
-                               {"values", SAFE_F32, t->parameters->n_values, t->parameters->values}};
-    if (state_publish(t->resume_path, items, 2, t->options->recipe, error) < 0)
+    bool found;
+    resume_init(&t->resume, t->options->model_path, t->options->recipe,
+                (ResumePace){.every = 1, .at_end = true});
+    resume_keep(&t->resume, (StateItem){"n_done", SAFE_I64, 1, &t->n_done});
+    resume_keep(&t->resume, (StateItem){"values", SAFE_F32, t->parameters->n_values, t->parameters->values});
+    if (resume_load(&t->resume, &found, error) < 0)
         return -1;
-    return interrupt_requested() ? interrupt_fail(error) : 0;
-}
-
-static int load(Training *t, Error *error)
-{
-    bool other = false;
-    StateItem items[] = {{"n_done", SAFE_I64, 1, &t->n_done},
-                         {"values", SAFE_F32, t->parameters->n_values, t->parameters->values}};
-    int status = state_load(t->resume_path, items, 2, t->options->recipe, &other, error);
-    if (status < 0)
-        return -1;
-    if (status == 1)
-        log_info("goes on after iteration %lld, from %s", (long long)t->n_done, t->resume_path);
-    if (other)
-        log_warn("%s is of other options or inputs: starts afresh", t->resume_path);
+    if (found)
+        log_info("goes on after iteration %lld, from %s", (long long)t->n_done, t->resume.path);
     return 0;
 }
 
@@ -200,7 +188,7 @@ static int train_mixture(Training *t, Error *error)
                      ubm.full ? "full" : "diagonal", (long long)++t->n_done, (long long)n_all, log_likelihood,
                      (long long)n_frames);
         if (status == 0)
-            status = save(t, error);
+            status = resume_step(&t->resume, false, error);
     }
     mem_free(frames);
     return status;
@@ -306,7 +294,7 @@ static int train_matrix(Training *t, const int64_t *utts, int64_t n, Error *erro
             "total variability, iteration %lld of %lld: log-likelihood %.4f per utterance, %lld utterances",
             (long long)(t->n_done - before), (long long)t->options->tv_iterations, log_likelihood,
             (long long)n);
-        if (save(t, error) < 0)
+        if (resume_step(&t->resume, t->n_done == n_all, error) < 0)
             return -1;
     }
     return 0;
@@ -383,12 +371,12 @@ static int train_whitening(Training *t, const int64_t *utts, int64_t n, Error *e
 int ivector_train(const IvectorTraining *options, const Corpus *corpus, Encoder *encoder,
                   Parameters *parameters, Error *error)
 {
-    Training t = {options, corpus, encoder, parameters, 0, mem_printf("%s.resume", options->model_path)};
+    Training t = {.options = options, .corpus = corpus, .encoder = encoder, .parameters = parameters};
     int64_t n, *utts = choose_utterances(&t, &n);
     char *folder = path_folder(options->model_path);
     int status = folder_create(folder, error);
     if (status == 0)
-        status = load(&t, error);
+        status = restore(&t, error);
     if (status == 0)
         status = train_mixture(&t, error);
     if (status == 0)
@@ -397,13 +385,6 @@ int ivector_train(const IvectorTraining *options, const Corpus *corpus, Encoder 
         status = train_whitening(&t, utts, n, error);
     mem_free(folder);
     mem_free(utts);
-    mem_free(t.resume_path);
+    resume_release(&t.resume);
     return status;
-}
-
-void ivector_train_finish(const IvectorTraining *options)
-{
-    char *path = mem_printf("%s.resume", options->model_path);
-    unlink(path);
-    mem_free(path);
 }

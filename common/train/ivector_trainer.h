@@ -19,4 +19,4 @@ typedef struct IvectorTraining {
 // encoder: of kind ivector, with its parameters, which are filled in.
 int ivector_train(const IvectorTraining *options, const Corpus *corpus, Encoder *encoder,
                   Parameters *parameters, Error *error);
-void ivector_train_finish(const IvectorTraining *options); // after publishing the model: the resume file goes
+// After publishing the model: resume_finish(options->model_path).

@@ -71,6 +71,18 @@ int labelling_drop_small(Labelling *l, int64_t least, int64_t n_together, Error 
     return 0;
 }
 
+Sampler *labelling_sampler(Labelling *l, const LabelSampling *sampling, int64_t n_views, int64_t batch_size,
+                           uint64_t seed, Error *error)
+{
+    int64_t most = sampling->most_per_class;
+    if (n_views == 1)
+        return sampler_create_balanced(l->labels, l->n_utts, l->n_classes, most, batch_size, seed);
+    if (labelling_drop_small(l, sampling->same_recording ? 1 : n_views, batch_size / n_views, error) < 0)
+        return NULL;
+    return sampler_create_grouped(l->labels, l->n_utts, l->n_classes, most, batch_size, n_views,
+                                  sampling->same_recording, seed);
+}
+
 void labelling_add_speeds(Labelling *l)
 {
     int64_t n = l->n_utts, n_classes = l->n_classes;

@@ -5,10 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/files.h"
-#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/progress.h"
@@ -62,15 +60,11 @@ static void log_line(const TrainLoop *loop, TrainLog *log, int64_t step, double 
     *log = (TrainLog){.file = log->file, .start_seconds = clock_seconds(), .start_waited = waited};
 }
 
-// --- state
-
 typedef struct Run {
     TrainLoop *loop;
-    char *resume_path;
-    StateItem items[STATE_MAX_ITEMS + 1];
+    Resume resume;
     int64_t step;       // finished so far
     int64_t first_step; // of this process
-    double saved_seconds;
     TrainLog log;
     Batches *batches;
 } Run;
@@ -78,35 +72,17 @@ typedef struct Run {
 static int restore(Run *run, Error *error)
 {
     TrainLoop *loop = run->loop;
-    bool other_recipe;
-    memcpy(run->items, loop->state, sizeof loop->state);
-    run->items[loop->n_state] = (StateItem){"step", SAFE_I64, 1, &run->step};
-    int status =
-        state_load(run->resume_path, run->items, loop->n_state + 1, loop->recipe, &other_recipe, error);
-    if (status < 0)
+    bool found;
+    resume_init(&run->resume, loop->model_path, loop->recipe, loop->pace);
+    for (int64_t i = 0; i < loop->n_state; i++)
+        resume_keep(&run->resume, loop->state[i]);
+    resume_keep(&run->resume, (StateItem){"step", SAFE_I64, 1, &run->step});
+    if (resume_load(&run->resume, &found, error) < 0)
         return -1;
-    if (other_recipe)
-        log_info("recipe changed since %s was written: starts afresh", run->resume_path);
-    if (status == 1)
+    if (found)
         log_info("goes on after step %" PRId64 " of %" PRId64, run->step, loop->n_steps);
-    return log_file_open(loop, status == 1, &run->log, error);
-}
-
-static int save(Run *run, Error *error)
-{
-    run->saved_seconds = clock_seconds();
-    return state_publish(run->resume_path, run->items, run->loop->n_state + 1, run->loop->recipe, error);
-}
-
-static bool is_time_to_save(const Run *run)
-{
-    const TrainLoop *loop = run->loop;
-    if (run->step == loop->n_steps) // publishing the model may fail; the training is kept
-        return true;
-    if (loop->checkpoint_every > 0 && run->step % loop->checkpoint_every == 0)
-        return true;
-    return loop->checkpoint_minutes > 0 &&
-           clock_seconds() - run->saved_seconds >= 60 * loop->checkpoint_minutes;
+    run->first_step = run->step;
+    return log_file_open(loop, found, &run->log, error);
 }
 
 // --- steps
@@ -155,11 +131,8 @@ static int run_steps(Run *run, Progress *progress, Error *error)
     while (status == 0 && run->step < loop->batches.end_step) {
         status = take_step(run, error);
         progress_step(progress, 1);
-        bool interrupted = interrupt_requested();
-        if (status == 0 && (interrupted || is_time_to_save(run)))
-            status = save(run, error);
-        if (status == 0 && interrupted && run->step < loop->n_steps)
-            status = interrupt_fail(error);
+        if (status == 0)
+            status = resume_step(&run->resume, run->step == loop->n_steps, error);
     }
     return status;
 }
@@ -192,22 +165,12 @@ static int run_stretches(Run *run, Error *error)
 
 int train_loop_run(TrainLoop *loop, Error *error)
 {
-    Run run = {.loop = loop, .resume_path = mem_printf("%s.resume", loop->model_path)};
+    Run run = {.loop = loop};
     int status = restore(&run, error);
-    if (status == 0) {
-        run.first_step = run.step;
-        run.saved_seconds = clock_seconds();
+    if (status == 0)
         status = run_stretches(&run, error);
-    }
     if (run.log.file)
         fclose(run.log.file);
-    mem_free(run.resume_path);
+    resume_release(&run.resume);
     return status;
-}
-
-void train_loop_finish(const TrainLoop *loop)
-{
-    char *path = mem_printf("%s.resume", loop->model_path);
-    unlink(path);
-    mem_free(path);
 }

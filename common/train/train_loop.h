@@ -1,6 +1,6 @@
 // The loop around a training step: batches, log, checkpoints, resuming, interrupts.
 //
-// Beside the model lie <model>.resume (removed by train_loop_finish()) and <stage>.log in the same folder:
+// Beside the model lie <model>.resume (train/resume.h) and <stage>.log in the same folder:
 // one line per log_every steps,
 //
 //     step 1200 loss 3.412 grad 1.93 lr 0.0412 utt/s 14.2 data_wait 3% <what the trainer adds>
@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "train/batches.h"
 #include "train/checkpoint.h"
+#include "train/resume.h"
 
 enum { TRAIN_DETAILS = 12 };
 
@@ -28,14 +29,11 @@ typedef struct StepReport {
     size_t part_bytes;                 // of those that see a part of it (train/parts.h)
 } StepReport;
 
-enum { STATE_MAX_ITEMS = 16 };
-
 typedef struct TrainLoop {
     const char *stage, *model_path, *recipe;
     int64_t n_steps, log_every;
-    int64_t checkpoint_every;  // steps; 0: by time only
-    double checkpoint_minutes; // 0: by steps only
-    BatchOptions batches;      // first_step and end_step are set by the loop
+    ResumePace pace;      // at_end: publishing the model may fail, and the training is kept
+    BatchOptions batches; // first_step and end_step are set by the loop
 
     void *trainer;
     // NULL, or called before the first batch of `step` is made. It may change where batches come from, and
@@ -43,10 +41,9 @@ typedef struct TrainLoop {
     int (*begin)(void *trainer, int64_t step, BatchOptions *batches, Error *error);
     // One optimisation step on the batch. Its loss and gradient norm are checked by the loop.
     int (*step)(void *trainer, const Batch *batch, StepReport *report, Error *error);
-    StateItem state[STATE_MAX_ITEMS]; // the trainer's own, its weights first; the loop adds the step
+    StateItem state[STATE_MAX_ITEMS - 1]; // the trainer's own, its weights first; the loop adds the step
     int64_t n_state;
 } TrainLoop;
 
 // Returns 0 when all steps are done; -1 on failure or interrupt (after saving the state).
 int train_loop_run(TrainLoop *loop, Error *error);
-void train_loop_finish(const TrainLoop *loop); // after publishing the model: the resume file goes

@@ -292,9 +292,8 @@ static void open_objective(Fixture *fixture, const char *name)
                                 .n_maps = 2,
                                 .map_dim = (int64_t[]){6, 4},
                                 .teacher_dim = 5,
-                                .scale = 4,
-                                .subcentres = 1,
-                                .temperature = 0.5,
+                                .aam = {.scale = 4},
+                                .contrast = {.temperature = 0.5},
                                 .group = 1};
     Error error = {0};
     Rng rng = rng_stream(test_seed(), "teacher", 0, 0);

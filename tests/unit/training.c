@@ -307,22 +307,21 @@ static int run_classifier(Run *run, const cJSON *architecture, TrainLoop *loop, 
     int64_t labels[N_UTTS];
     for (int i = 0; i < N_UTTS; i++)
         labels[i] = i / EACH;
-    ClassifierOptions options = {
-        .n_parts = 1,
-        .architecture = architecture,
-        .start_path = run->init,
-        .freeze = run->init ? "layer1." : NULL,
-        .labels = labels,
-        .objectives = "aam",
-        .objective = {.n_classes = SPEAKERS, .n_views = 1, .scale = 30, .subcentres = 1},
-        .margin = {0, 0.2, 0, STEPS, false},
-        .optimizer = optimizer_of(run),
-        .learning_rate = rate(0.02),
-        .encoder_rate_factor = 0.5,
-        .pull = run->init ? 0.01 : 0,
-        .crops = loop->batches.groups[0],
-        .batch_size = BATCH,
-        .seed = SEED};
+    ClassifierOptions options = {.n_parts = 1,
+                                 .architecture = architecture,
+                                 .start_path = run->init,
+                                 .freeze = run->init ? "layer1." : NULL,
+                                 .labels = labels,
+                                 .objectives = "aam",
+                                 .objective = {.n_classes = SPEAKERS, .n_views = 1, .aam = {.scale = 30}},
+                                 .margin = {0, 0.2, 0, STEPS, false},
+                                 .optimizer = optimizer_of(run),
+                                 .learning_rate = rate(0.02),
+                                 .encoder_rate_factor = 0.5,
+                                 .pull = run->init ? 0.01 : 0,
+                                 .crops = loop->batches.groups[0],
+                                 .batch_size = BATCH,
+                                 .seed = SEED};
     loop->batches.n_groups = 1;
     ClassifierTrainer *trainer = classifier_trainer_create(&options, error);
     if (!trainer)
@@ -344,14 +343,14 @@ static int run_training(Run *run, Error *error)
                       .recipe = run->recipe,
                       .n_steps = STEPS,
                       .log_every = 2,
-                      .checkpoint_every = 3,
+                      .pace = {.every = 3, .at_end = true},
                       .batches = batch_options(sampler, 1)};
     if (!run->dino)
         loop.batches.groups[0].n_views = 1;
     ModelInfo info = {architecture, STEPS, SEED, run->recipe};
     int status = (run->dino ? run_dino : run_classifier)(run, architecture, &loop, &info, error);
     if (status == 0)
-        train_loop_finish(&loop);
+        resume_finish(loop.model_path);
     sampler_destroy(sampler);
     cJSON_Delete(architecture);
     return status;
