@@ -24,6 +24,19 @@ static bool parse_seconds(const char *text, double *seconds)
     return end != text && !*end && *seconds == *seconds && *seconds < 1e9;
 }
 
+// A number from 0, or a side of a call.
+static bool parse_channel(const char *text, int *channel)
+{
+    char *end;
+    if ((text[0] == 'A' || text[0] == 'B') && !text[1]) {
+        *channel = text[0] - 'A';
+        return true;
+    }
+    long value = strtol(text, &end, 10);
+    *channel = (int)value;
+    return end != text && !*end && value >= 0 && value < SEGMENTS_MAX_CHANNELS;
+}
+
 static int parse_line(const char *path, int64_t line, char *text, Segment *segment, Error *error)
 {
     char *word[5] = {0}, *rest = NULL;
@@ -32,10 +45,13 @@ static int parse_line(const char *path, int64_t line, char *text, Segment *segme
         if (n++ < 5)
             word[n - 1] = w;
     double start, end;
+    int channel = -1;
     if (n < 4 || n > 5 || !parse_seconds(word[2], &start) || !parse_seconds(word[3], &end))
-        return error_set(error,
-                         "%s:%" PRId64 ": `%.80s ...` is not `utterance recording start end`, in seconds",
-                         path, line, word[0] ? word[0] : "");
+        return error_set(
+            error, "%s:%" PRId64 ": `%.80s ...` is not `utterance recording start end [channel]`, in seconds",
+            path, line, word[0] ? word[0] : "");
+    if (n == 5 && !parse_channel(word[4], &channel))
+        return error_set(error, "%s:%" PRId64 ": %s is no channel; they count from 0", path, line, word[4]);
     if (start < 0 || (end <= start && end != -1))
         return error_set(error, "%s:%" PRId64 ": %s ends at %s s, which is not after %s s", path, line,
                          word[0], word[3], word[2]);
@@ -44,6 +60,7 @@ static int parse_line(const char *path, int64_t line, char *text, Segment *segme
                          .recording = name_to_id(word[1]),
                          .start = start,
                          .end = end,
+                         .channel = channel,
                          .line = line};
     return 0;
 }

@@ -57,10 +57,11 @@ static void look_at_sources(const Program *program, const char *list, const Audi
 static int decode_source(const Preparation *p, int64_t i, int16_t **samples, int64_t *n, Error *reason)
 {
     const AudioSources *sources = &p->sources;
-    double start = sources->starts ? sources->starts[i] : 0, end = sources->ends ? sources->ends[i] : -1;
+    const DecodeCut all = {.end = -1, .channel = DECODE_ALL_CHANNELS};
     if (strlen(sources->utts[i]) > CORPUS_MAX_UTT_BYTES)
         return error_set(reason, "its name is longer than %d bytes", CORPUS_MAX_UTT_BYTES);
-    if (audio_decode_part(sources->paths[i], start, end, &p->settings->limits, samples, n, reason) < 0)
+    if (audio_decode_cut(sources->paths[i], sources->cuts ? &sources->cuts[i] : &all, &p->settings->limits,
+                         samples, n, NULL, reason) < 0)
         return sources->named ? error_prefix(reason, "%s", sources->paths[i]) : -1;
     if (*n > CORPUS_MAX_SAMPLES) {
         mem_free(*samples);

@@ -9,8 +9,11 @@
 
 #include "audio/convolve.h"
 #include "audio/decode.h"
+#include "audio/file_pool.h"
 #include "audio/room.h"
 #include "audio/sources.h"
+#include "audio/stretch.h"
+#include "base/log.h"
 #include "base/memory.h"
 
 enum { MIN_VOICES = 3, MAX_VOICES = 8 };
@@ -24,26 +27,14 @@ typedef enum Kind {
     N_KINDS
 } Kind;
 
-typedef struct FileClass { // files of one kind: points into the folder's sources
-    const char **paths;
-    int64_t n;
-} FileClass;
-
 struct Augmenter {
     AugmentOptions options;
-    AudioSources noise_files;
-    FileClass noise, music, speech;
-    AudioSources rooms; // measured responses: read when drawn, for there may be thousands
+    AudioSources noise_files, room_files; // whom the pools' paths belong to
+    FilePool noise, music, speech, rooms;
     Convolver *convolver;
 };
 
 // ---- what there is -------------------------------------------------------------------------------------
-
-static void class_add(FileClass *class, const char *path)
-{
-    class->paths = mem_grow(class->paths, (size_t) class->n + 1, sizeof(char *));
-    class->paths[class->n++] = path;
-}
 
 static bool lies_in(const char *path, const char *folder)
 {
@@ -54,6 +45,22 @@ static bool lies_in(const char *path, const char *folder)
     return false;
 }
 
+// Some sound in the beginning, the middle or the end: a file of silence would add nothing, and the rounding
+// noise of a nearly silent one would be turned up to the level of speech.
+static int check_noise(const char *path, Error *error)
+{
+    enum { PROBE = DECODE_RATE_HZ / 10 };
+    const double places[] = {0, 0.5, 0.999}, silent = 1e-5;
+    float probe[PROBE];
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (audio_read_stretch(path, places[i], probe, PROBE, error) < 0)
+            return -1;
+        if (root_mean_square(probe, PROBE) > silent)
+            return 0;
+    }
+    return error_set(error, "%s: silent", path);
+}
+
 // MUSAN keeps music/, speech/ and noise/ apart; files elsewhere count as noise.
 static int load_noise_folder(Augmenter *augmenter, Error *error)
 {
@@ -62,30 +69,45 @@ static int load_noise_folder(Augmenter *augmenter, Error *error)
         return -1;
     for (int64_t i = 0; i < files->n; i++) {
         if (lies_in(files->utts[i], "music"))
-            class_add(&augmenter->music, files->paths[i]);
+            file_pool_add(&augmenter->music, files->paths[i]);
         else if (lies_in(files->utts[i], "speech"))
-            class_add(&augmenter->speech, files->paths[i]);
+            file_pool_add(&augmenter->speech, files->paths[i]);
         else
-            class_add(&augmenter->noise, files->paths[i]);
+            file_pool_add(&augmenter->noise, files->paths[i]);
     }
+    Error reason = {0};
+    file_pool_check(&augmenter->noise, "noise", check_noise, &reason);
+    file_pool_check(&augmenter->music, "music", check_noise, &reason);
+    file_pool_check(&augmenter->speech, "speech for babble", check_noise, &reason);
+    if (augmenter->noise.n + augmenter->music.n + augmenter->speech.n == 0)
+        return error_set(error, "%s", reason.text);
+    if (reason.text[0])
+        log_warn("%s", reason.text);
     return 0;
 }
 
-// The first response is read at once: a folder of something else should not wait for the training to show.
-static int load_rooms(Augmenter *augmenter, Error *error)
+static int check_room(const char *path, Error *error)
 {
     float *taps = mem_alloc(CONVOLVER_MAX_TAPS, sizeof(float));
     int64_t n_taps;
-    int status = audio_sources_find(augmenter->options.rir_folder, NULL, &augmenter->rooms, error);
-    if (status == 0)
-        status = audio_read_response(augmenter->rooms.paths[0], taps, CONVOLVER_MAX_TAPS, &n_taps, error);
+    int status = audio_read_response(path, taps, CONVOLVER_MAX_TAPS, &n_taps, error);
     mem_free(taps);
     return status;
 }
 
-Augmenter *augmenter_create(const AugmentOptions *options, uint64_t seed, Error *error)
+static int load_rooms(Augmenter *augmenter, Error *error)
 {
-    (void)seed; // rooms and noises are drawn per crop, from the caller's stream
+    AudioSources *files = &augmenter->room_files;
+    if (audio_sources_find(augmenter->options.rir_folder, NULL, files, error) < 0)
+        return -1;
+    for (int64_t i = 0; i < files->n; i++)
+        file_pool_add(&augmenter->rooms, files->paths[i]);
+    file_pool_check(&augmenter->rooms, "rooms", check_room, error);
+    return augmenter->rooms.n > 0 ? 0 : -1;
+}
+
+Augmenter *augmenter_create(const AugmentOptions *options, Error *error)
+{
     Augmenter *augmenter = mem_zero(1, sizeof *augmenter);
     augmenter->options = *options;
     augmenter->convolver = convolver_create();
@@ -102,10 +124,11 @@ void augmenter_destroy(Augmenter *augmenter)
     if (!augmenter)
         return;
     convolver_destroy(augmenter->convolver);
-    audio_sources_release(&augmenter->rooms);
-    mem_free(augmenter->noise.paths);
-    mem_free(augmenter->music.paths);
-    mem_free(augmenter->speech.paths);
+    file_pool_release(&augmenter->rooms);
+    file_pool_release(&augmenter->noise);
+    file_pool_release(&augmenter->music);
+    file_pool_release(&augmenter->speech);
+    audio_sources_release(&augmenter->room_files);
     audio_sources_release(&augmenter->noise_files);
     mem_free(augmenter);
 }
@@ -124,16 +147,25 @@ static void synthetic_room(Rng *rng, float *x, int64_t n)
     room_microphone(rng, 10, DECODE_RATE_HZ, x, n);
 }
 
+typedef struct Room {
+    float *taps; // [CONVOLVER_MAX_TAPS]
+    int64_t n_taps;
+} Room;
+
+static int read_room(const char *path, void *context, Error *error)
+{
+    Room *room = context;
+    return audio_read_response(path, room->taps, CONVOLVER_MAX_TAPS, &room->n_taps, error);
+}
+
 static int measured_room(const Augmenter *augmenter, Rng *rng, float *x, int64_t n, Error *error)
 {
-    const AudioSources *rooms = &augmenter->rooms;
-    const char *path = rooms->paths[rng_below(rng, (uint64_t)rooms->n)];
-    float *taps = mem_alloc(CONVOLVER_MAX_TAPS, sizeof(float));
-    int64_t n_taps;
-    int status = audio_read_response(path, taps, CONVOLVER_MAX_TAPS, &n_taps, error);
+    int64_t index = (int64_t)rng_below(rng, (uint64_t)augmenter->rooms.n);
+    Room room = {.taps = mem_alloc(CONVOLVER_MAX_TAPS, sizeof(float))};
+    int status = file_pool_read(&augmenter->rooms, index, read_room, &room, error);
     if (status == 0)
-        convolver_apply(augmenter->convolver, taps, n_taps, x, n);
-    mem_free(taps);
+        convolver_apply(augmenter->convolver, room.taps, room.n_taps, x, n);
+    mem_free(room.taps);
     return status;
 }
 
@@ -159,18 +191,32 @@ static void add_at(double snr_db, double signal_level, const float *noise, float
         x[i] += gain * noise[i];
 }
 
-static int from_class(const FileClass *class, Rng *rng, float *noise, int64_t n, Error *error)
+typedef struct Crop {
+    float *samples; // [n]
+    int64_t n;
+    double place;
+} Crop;
+
+static int read_crop(const char *path, void *context, Error *error)
 {
-    return audio_read_stretch(class->paths[rng_below(rng, (uint64_t) class->n)], rng, noise, n, error);
+    const Crop *crop = context;
+    return audio_read_stretch(path, crop->place, crop->samples, crop->n, error);
+}
+
+static int from_pool(const FilePool *pool, Rng *rng, float *noise, int64_t n, Error *error)
+{
+    int64_t index = (int64_t)rng_below(rng, (uint64_t)pool->n);
+    Crop crop = {noise, n, rng_uniform(rng)};
+    return file_pool_read(pool, index, read_crop, &crop, error);
 }
 
 // Music where there is some, else any noise.
 static int make_noise(const Augmenter *augmenter, Rng *rng, bool music, float *noise, int64_t n, Error *error)
 {
     if (music && augmenter->music.n > 0)
-        return from_class(&augmenter->music, rng, noise, n, error);
+        return from_pool(&augmenter->music, rng, noise, n, error);
     if (augmenter->noise.n > 0)
-        return from_class(&augmenter->noise, rng, noise, n, error);
+        return from_pool(&augmenter->noise, rng, noise, n, error);
     room_noise(rng, DECODE_RATE_HZ, noise, n);
     return 0;
 }
@@ -186,7 +232,7 @@ static int make_babble(const Augmenter *augmenter, Rng *rng, float *babble, int6
     memset(babble, 0, (size_t)n * sizeof(float));
     int status = 0;
     for (int64_t v = 0; v < n_voices && status == 0; v++) {
-        status = augmenter->speech.n > 0 ? from_class(&augmenter->speech, rng, voice, n, error)
+        status = augmenter->speech.n > 0 ? from_pool(&augmenter->speech, rng, voice, n, error)
                                          : options->babble(options->babble_context, rng, voice, n, error);
         if (status == 0)
             add_at(0, 1, voice, babble, n);

@@ -2,7 +2,8 @@
 // from the caller's stream. Sources are given folders or made: coloured noise, rooms of velvet noise with a
 // microphone (audio/room.h), babble from the training corpus itself through a callback. A noise folder is
 // MUSAN-like: folders named music and speech on the way to a file say what it is, all else is noise. Files
-// are read when they are drawn, so folders may be large.
+// are read when they are drawn, so folders may be large; all are tried once in the beginning, and broken or
+// silent ones left out (audio/file_pool.h).
 #pragma once
 #include <stdint.h>
 #include "base/error.h"
@@ -21,7 +22,8 @@ typedef struct AugmentOptions {
 
 typedef struct Augmenter Augmenter; // read-only after creation: shared by threads
 
-Augmenter *augmenter_create(const AugmentOptions *options, uint64_t seed, Error *error);
+// NULL: a folder is not there, or has no usable file. Draws nothing: all randomness is the caller's stream.
+Augmenter *augmenter_create(const AugmentOptions *options, Error *error);
 void augmenter_destroy(Augmenter *augmenter);
 // In place; the length stays. SNRs as in FIELD.md section 3.
 int augmenter_apply(const Augmenter *augmenter, Rng *rng, float *samples, int64_t n_samples, Error *error);

@@ -182,8 +182,7 @@ static int cut(const AudioSources *whole, const char *path, const Segments *segm
     sources->names = mem_zero(n, sizeof(char *));
     sources->paths = mem_zero(n, sizeof(char *));
     sources->named = true;
-    sources->starts = mem_alloc(n, sizeof(double));
-    sources->ends = mem_alloc(n, sizeof(double));
+    sources->cuts = mem_alloc(n, sizeof(DecodeCut));
     for (int64_t i = 0; i < segments->n; i++) {
         const Segment *segment = &segments->items[i];
         int64_t at = strings_find(whole->utts, whole->n, segment->recording);
@@ -193,8 +192,12 @@ static int cut(const AudioSources *whole, const char *path, const Segments *segm
         sources->utts[i] = mem_strdup(segment->utt);
         sources->names[i] = mem_strdup(segment->name);
         sources->paths[i] = mem_strdup(whole->paths[at]);
-        sources->starts[i] = segment->start;
-        sources->ends[i] = segment->end;
+        sources->cuts[i] =
+            (DecodeCut){.start = segment->start, .end = segment->end, .channel = segment->channel};
+        if (segment->channel < 0 && whole->cuts) {
+            sources->cuts[i].channel = whole->cuts[at].channel;
+            sources->cuts[i].side_of_call = true;
+        }
         sources->n++;
     }
     return 0;
@@ -213,13 +216,42 @@ static int apply_segments(const char *path, AudioSources *sources, Error *error)
     return status;
 }
 
+// `recording file side`, the side A or B. Recordings that it does not name keep all their channels.
+static int apply_sides(const char *path, AudioSources *sources, Error *error)
+{
+    char **lines = NULL;
+    int64_t n = 0;
+    if (lines_load(path, &lines, &n, error) < 0)
+        return -1;
+    sources->cuts = mem_alloc((size_t)sources->n, sizeof(DecodeCut));
+    for (int64_t i = 0; i < sources->n; i++)
+        sources->cuts[i] = (DecodeCut){.end = -1, .channel = DECODE_ALL_CHANNELS, .side_of_call = true};
+    int status = 0;
+    for (int64_t i = 0; i < n && status == 0; i++) {
+        char *rest = NULL, *recording = strtok_r(lines[i], " \t", &rest),
+             *file = strtok_r(NULL, " \t", &rest), *side = strtok_r(NULL, " \t", &rest);
+        char *utt = name_to_id(recording);
+        int64_t at = strings_find(sources->utts, sources->n, utt);
+        mem_free(utt);
+        if (!file || !side || side[1] || (side[0] != 'A' && side[0] != 'B'))
+            status = error_set(error, "%s: %s: its side is not A or B", path, recording);
+        else if (at >= 0)
+            sources->cuts[at].channel = side[0] - 'A';
+    }
+    strings_free(lines, n);
+    return status;
+}
+
 static int find_in_kaldi_folder(const char *folder, const char *scp, const char *segments,
                                 AudioSources *sources, Error *error)
 {
-    char *beside = path_join(folder, "segments");
+    char *beside = path_join(folder, "segments"), *sides = path_join(folder, "reco2file_and_channel");
     int status = find_in_file(scp, sources, error);
+    if (status == 0 && file_exists(sides))
+        status = apply_sides(sides, sources, error);
     if (status == 0 && (segments || file_exists(beside)))
         status = apply_segments(segments ? segments : beside, sources, error);
+    mem_free(sides);
     mem_free(beside);
     return status;
 }
@@ -258,8 +290,11 @@ int audio_sources_find(const char *path, const char *segments, AudioSources *sou
 char *audio_source_describe(const AudioSources *sources, int64_t i)
 {
     const char *utt = sources->utts[i];
-    return sources->starts ? mem_printf("%s\t%.17g\t%.17g", utt, sources->starts[i], sources->ends[i])
-                           : mem_strdup(utt);
+    if (!sources->cuts)
+        return mem_strdup(utt);
+    const DecodeCut *cut = &sources->cuts[i];
+    return mem_printf("%s\t%.17g\t%.17g\t%d%s", utt, cut->start, cut->end, cut->channel,
+                      cut->side_of_call ? " of a call" : "");
 }
 
 void audio_sources_release(AudioSources *sources)
@@ -267,7 +302,6 @@ void audio_sources_release(AudioSources *sources)
     strings_free(sources->utts, sources->n);
     strings_free(sources->names, sources->n);
     strings_free(sources->paths, sources->n);
-    mem_free(sources->starts);
-    mem_free(sources->ends);
+    mem_free(sources->cuts);
     *sources = (AudioSources){0};
 }

@@ -123,13 +123,13 @@ Schedule train_schedule(const TrainSettings *s, int64_t n_steps, double steps_pe
     return schedule;
 }
 
-int train_augmenter(const TrainSettings *s, Corpus *corpus, int64_t seed, Augmenter **augmenter, Error *error)
+int train_augmenter(const TrainSettings *s, Corpus *corpus, Augmenter **augmenter, Error *error)
 {
     AugmentOptions options = s->augment;
     options.babble = corpus_babble;
     options.babble_context = corpus;
     *augmenter = NULL;
-    if (options.probability > 0 && !(*augmenter = augmenter_create(&options, (uint64_t)seed, error)))
+    if (options.probability > 0 && !(*augmenter = augmenter_create(&options, error)))
         return -1;
     return 0;
 }

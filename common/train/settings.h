@@ -39,7 +39,6 @@ OptimizerOptions train_optimizer(const TrainSettings *settings);
 Schedule train_schedule(const TrainSettings *settings, int64_t n_steps,
                         double steps_per_epoch); // with the warm-up
 // *augmenter is NULL where nothing is to be augmented; babble comes from the corpus.
-int train_augmenter(const TrainSettings *settings, Corpus *corpus, int64_t seed, Augmenter **augmenter,
-                    Error *error);
+int train_augmenter(const TrainSettings *settings, Corpus *corpus, Augmenter **augmenter, Error *error);
 // An error when crops of n_frames give the encoder less than it needs, or cannot be augmented as asked.
 int train_check_crop(const TrainSettings *settings, const Encoder *encoder, int64_t n_frames, Error *error);

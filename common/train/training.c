@@ -40,7 +40,7 @@ static int train(Training *t, const TrainingKind *kind, void *stage, Error *erro
 {
     char recipe[17];
     if (!(t->corpus = corpus_open(t->settings->audio, error)) ||
-        train_augmenter(t->settings, t->corpus, t->program->seed, &t->augmenter, error) < 0)
+        train_augmenter(t->settings, t->corpus, &t->augmenter, error) < 0)
         return -1;
     t->n_utts = corpus_count(t->corpus);
     if (kind->open(stage, t, error) < 0 || provenance_recipe(t->program, recipe, error) < 0)

@@ -74,7 +74,7 @@ int main(int argc, char **argv)
     FbankOptions options = fbank_defaults();
     options.dither = 1;
     Bench b = {.fbank = fbank_create(&options),
-               .augmenter = augmenter_create(&(AugmentOptions){.probability = 5.0 / 6}, 1, NULL),
+               .augmenter = augmenter_create(&(AugmentOptions){.probability = 5.0 / 6}, NULL),
                .convolver = convolver_create(),
                .crop = mem_alloc(CROP, sizeof(float)),
                .features = mem_alloc((size_t)(fbank_frames(CROP) * options.n_mels), sizeof(float)),

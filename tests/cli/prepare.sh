@@ -40,6 +40,29 @@ prepare --audio kaldi --out cut || fail "a Kaldi data directory was not prepared
 grep -q '^c-1.*behind' cut/rejects.tsv || fail "a segment behind the end: $(cat cut/rejects.tsv)"
 tar --zstd -xOf cut/audio-00000.tar.zst b-1.wav | tail -c 48000 | cmp -s - <(tail -c +16001 strange/fine/mono.wav | tail -c 80000 | head -c 48000) ||
     fail "a segment holds other samples"
+# The channel of a segment, and the side of a call that the data directory names.
+mkdir call
+perl -e 'print "RIFF", pack("V", 36 + 4 * 32000), "WAVEfmt ", pack("VvvVVvv", 16, 1, 2, 16000, 64000, 4, 16), "data", pack("V", 4 * 32000),
+    map { pack("s<2", 5000 * sin($_ / 9), 9000 * sin($_ / 31)) } 1 .. 32000' >call/call.wav
+printf 'call %s\ncopy %s\n' "$PWD/call/call.wav" "$PWD/call/call.wav" >call/wav.scp
+printf 'left call 0 1 0\nright call 0 1 1\nside-b call 0.5 -1 B\nboth call 0 1\nthird call 0 1 2\nof-copy copy 0 1\n' >call/segments
+prepare --audio call --out sides || fail "segments with channels were not prepared"
+side() { tar --zstd -xOf "$1/audio-00000.tar.zst" "$2.wav" | tail -c +45 | od -An -t d2 -v -w2 | awk '{ printf "%d\n", $1 }' | sed -n "$3p"; }
+[ "$(side sides left 300) $(side sides right 300) $(side sides side-b 300)" = \
+    "$(perl -e 'printf "%d %d %d", 5000 * sin(300 / 9), 9000 * sin(300 / 31), 9000 * sin(8300 / 31)')" ] || fail "segments of one channel hold other samples"
+grep -qP '^third\t.*has 2 channels: no channel 2' sides/rejects.tsv || fail "a channel that is not there: $(cat sides/rejects.tsv)"
+cmp -s <(tar --zstd -xOf sides/audio-00000.tar.zst both.wav) <(tar --zstd -xOf sides/audio-00000.tar.zst left.wav) && fail "without a channel one was taken"
+printf 'call call A\ncopy call B\n' >call/reco2file_and_channel
+prepare --audio call --out sides || fail "a data directory with sides was not prepared"
+[ "$(audio_of sides of-copy.wav) $(audio_of sides both.wav)" = "$(audio_of sides right.wav) $(audio_of sides left.wav)" ] || fail "sides of a call are not honoured"
+printf 'left call 0 1 x\n' >call/segments
+expect_one_line 1 'call/segments:1: x is no channel' prepare --audio call --out none
+rm call/segments
+prepare --audio call --out sides || fail "calls without segments were not prepared"
+[ "$(side sides copy 300)" = "$(perl -e 'printf "%d", 9000 * sin(300 / 31)')" ] || fail "whole recordings: the side of a call is not honoured"
+printf 'call call left\n' >call/reco2file_and_channel
+expect_one_line 1 'reco2file_and_channel: call: its side is not A or B' prepare --audio call --out none
+
 printf 'a-1 other 0 1\n' >strangers
 expect_one_line 1 'strangers:1: .*no recording other' prepare --audio kaldi --segments strangers --out none
 printf 'a-1 call 2 1\n' >backwards

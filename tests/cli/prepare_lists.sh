@@ -47,7 +47,7 @@ printf '\xef\xbb\xbfpart utt-1 0.2 1.4\r\n' >segments
 prepare --audio lists/scp --segments segments --out f || fail "segments with CRLF"
 [ "$(sed 1d f/utts.tsv)" = $'part\taudio-00000.tar.zst\t19200' ] || fail "segments: $(cat f/utts.tsv)"
 printf 'utt recording start end\n' >header
-expect_one_line 1 'header:1: `utt ...` is not `utterance recording start end`' prepare --audio lists/scp --segments header --out none
+expect_one_line 1 'header:1: `utt ...` is not `utterance recording start end .channel.`' prepare --audio lists/scp --segments header --out none
 
 # What other tools call a manifest.
 printf '{"audio_filepath": "sub/b.wav", "duration": 1.5, "label": "s0"}\n' >lists/manifest.json

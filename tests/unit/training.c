@@ -64,7 +64,7 @@ static float *copy_of_step(int n_loaders, double masked, int64_t wanted_step, in
     Sampler *sampler = sampler_create_plain(N_UTTS, BATCH, SEED);
     AugmentOptions augment = {.probability = 0.7, .babble = corpus_babble, .babble_context = corpus};
     BatchOptions options = batch_options(sampler, n_loaders);
-    Augmenter *augmenter = augmenter_create(&augment, SEED, NULL);
+    Augmenter *augmenter = augmenter_create(&augment, NULL);
     options.augmenter = augmenter;
     options.spec_augment = masked;
     options.first_step = first_step;
