@@ -9,6 +9,7 @@
 #include "cache/provenance.h"
 #include "cache/publish.h"
 #include "cache/up_to_date.h"
+#include "report/descent.h"
 #include "report/labels.h"
 #include "report/page.h"
 #include "report/work_files.h"
@@ -17,9 +18,11 @@ typedef struct Arguments {
     const char *work, *out, *truth, *line, *table;
 } Arguments;
 
-static int print_texts(const Arguments *arguments, const Work *work, Error *error)
+static int print_texts(const Arguments *arguments, Work *work, Error *error)
 {
     if (arguments->line && page_write_line(stdout, work, arguments->line, error) != 0)
+        return -1;
+    if (arguments->table && descent_trace(work, error) != 0)
         return -1;
     if (arguments->table && page_write_table(stdout, work, arguments->table, error) != 0)
         return -1;
@@ -67,6 +70,18 @@ static void look_at_work(const Program *program, const char *folder)
     strings_free(paths, n);
 }
 
+// What stands apart on the page is said, too.
+static void say_remarks(const Work *work)
+{
+    for (int64_t i = 0; i < work->n_rounds; i++) {
+        const Round *round = &work->rounds[i];
+        if (round->remark && (round->mixed || round->parent >= 0))
+            log_warn("%s: %s", round->name, round->remark);
+        else if (round->remark)
+            log_info("%s is not joined with other rounds: %s", round->name, round->remark);
+    }
+}
+
 static int make_page(const Program *program, const Arguments *arguments, Work *work, Error *error)
 {
     LabelList truth = {0};
@@ -74,6 +89,8 @@ static int make_page(const Program *program, const Arguments *arguments, Work *w
         return -1;
     const LabelList *given = arguments->truth ? &truth : NULL;
     int status = work_load_details(work, given, error);
+    if (status == 0)
+        say_remarks(work);
     if (status == 0)
         status = publish_page(arguments->out, work, given, error);
     if (status == 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "report/descent.h"
 #include "report/svg.h"
 
 enum { FIGURE_WIDTH = 520, FIGURE_HEIGHT = 310, SMALL_WIDTH = 340, SMALL_HEIGHT = 200 }; // pixels
@@ -65,6 +66,23 @@ static SvgAxis axis_of_rounds(const RoundSeries *series)
         .scale = SVG_NAMES, .low = -0.5, .high = (double)series->n - 0.5, .names = series->names};
 }
 
+// Points, and lines from each round to those that come from it; rates also need the same trials for that.
+static void draw_descent(const SvgPlot *plot, const Work *work, const RoundSeries *series, bool are_rates,
+                         const SvgStyle *style)
+{
+    SvgStyle line = *style;
+    line.marker = SVG_NONE;
+    for (int64_t i = 0; i < series->n; i++) {
+        int64_t from = work->rounds[i].parent;
+        if (from < 0 || (are_rates && !descent_same_trials(&work->rounds[i], &work->rounds[from])))
+            continue;
+        svg_polyline(plot, (double[]){series->x[from], series->x[i]},
+                     (double[]){series->y[from], series->y[i]}, 2, &line);
+    }
+    for (int64_t i = 0; i < series->n && style->marker != SVG_NONE; i++)
+        svg_point(plot, series->x[i], series->y[i], style, NULL);
+}
+
 static void draw_values(const SvgPlot *plot, const RoundSeries *series, int decimals)
 {
     for (int64_t i = 0; i < series->n; i++) {
@@ -105,11 +123,11 @@ void figure_eer(FILE *out, const Work *work)
         svg_axis_fit(&plot.y, (double[]){0, 1.12 * most}, 2);
         figure_open(out, "Equal error rate per round (lower is better)");
         svg_begin(&plot, keys, baseline.n_measured ? 2 : 1);
-        if (baseline.n == 1)
-            svg_polyline(&plot, (double[]){-0.5, 0.5}, (double[]){baseline.y[0], baseline.y[0]}, 2,
-                         &keys[1].style);
-        svg_polyline(&plot, baseline.x, baseline.y, baseline.n, &keys[1].style);
-        svg_polyline(&plot, eer.x, eer.y, eer.n, &keys[0].style);
+        for (int64_t i = 0; i < baseline.n; i++) // a stroke for each round, and lines between
+            svg_polyline(&plot, (double[]){baseline.x[i] - 0.2, baseline.x[i] + 0.2},
+                         (double[]){baseline.y[i], baseline.y[i]}, 2, &keys[1].style);
+        draw_descent(&plot, work, &baseline, true, &keys[1].style);
+        draw_descent(&plot, work, &eer, true, &keys[0].style);
         draw_values(&plot, &eer, 2);
         svg_end(&plot);
         figure_close(out, eer_note(work));
@@ -152,7 +170,7 @@ void figure_quality(FILE *out, const Work *work)
         svg_begin(&plot, keys, n_keys);
         for (int line = 0; line < N_LINES; line++) {
             if (series[line].n_measured)
-                svg_polyline(&plot, series[line].x, series[line].y, series[line].n, &LINES[line].key.style);
+                draw_descent(&plot, work, &series[line], false, &LINES[line].key.style);
         }
         svg_end(&plot);
         figure_close(out, NULL);

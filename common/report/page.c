@@ -47,7 +47,7 @@ static bool measured_anywhere(const Work *work, int measure)
 
 static void write_group_headings(FILE *out, const Work *work)
 {
-    fputs("<tr class=\"groups\"><th></th>", out);
+    fputs("<tr class=\"groups\"><th></th><th></th>", out);
     for (int i = 0; i < MEASURES_COUNT;) {
         int first = i, n_columns = 0;
         for (; i < MEASURES_COUNT && strcmp(MEASURES[i].group, MEASURES[first].group) == 0; i++)
@@ -60,7 +60,10 @@ static void write_group_headings(FILE *out, const Work *work)
 
 static void write_headings(FILE *out, const Work *work)
 {
-    fputs("<tr><th>round</th>", out);
+    fputs(
+        "<tr><th>round</th><th class=\"text\" title=\"The round whose labels or model it was trained from.\">"
+        "from</th>",
+        out);
     for (int i = 0; i < MEASURES_COUNT; i++) {
         if (measured_anywhere(work, i))
             fprintf(out, "<th title=\"%s\">%s</th>", MEASURES[i].meaning, MEASURES[i].heading);
@@ -81,26 +84,64 @@ static void write_trials_cell(FILE *out, const Round *round)
     fputs("</td>", out);
 }
 
-static void write_rounds_table(FILE *out, const Work *work)
+static void write_round(FILE *out, const Work *work, const Round *round)
+{
+    fputs("<tr><th>", out);
+    svg_write_text(out, round->name);
+    fputs("</th><td class=\"text\">", out);
+    svg_write_text(out, round->parent >= 0 ? work->rounds[round->parent].name : "");
+    fputs("</td>", out);
+    for (int j = 0; j < MEASURES_COUNT; j++) {
+        char text[32];
+        if (measured_anywhere(work, j))
+            fprintf(out, "<td>%s</td>", measure_text(j, round->measures[j], text));
+    }
+    write_trials_cell(out, round);
+    fputs("</tr>\n", out);
+}
+
+static void write_family(FILE *out, const Work *work, int64_t family)
 {
     fputs("<div class=\"scroll\"><table><thead>", out);
     write_group_headings(out, work);
     write_headings(out, work);
     fputs("</thead><tbody>\n", out);
-    for (int64_t i = 0; i < work->n_rounds; i++) {
-        const Round *round = &work->rounds[i];
-        fputs("<tr><th>", out);
-        svg_write_text(out, round->name);
-        fputs("</th>", out);
-        for (int j = 0; j < MEASURES_COUNT; j++) {
-            char text[32];
-            if (measured_anywhere(work, j))
-                fprintf(out, "<td>%s</td>", measure_text(j, round->measures[j], text));
-        }
-        write_trials_cell(out, round);
-        fputs("</tr>\n", out);
-    }
+    for (int64_t i = 0; i < work->n_rounds; i++)
+        if (work->rounds[i].family == family)
+            write_round(out, work, &work->rounds[i]);
     fputs("</tbody></table></div>\n", out);
+}
+
+static bool is_first_of_family(const Work *work, int64_t index)
+{
+    for (int64_t i = 0; i < index; i++)
+        if (work->rounds[i].family == work->rounds[index].family)
+            return false;
+    return true;
+}
+
+// A table for the rounds that come from each other; where not all do, one for each such family, and why.
+static void write_rounds_tables(FILE *out, const Work *work)
+{
+    int64_t n_families = 0;
+    for (int64_t i = 0; i < work->n_rounds; i++)
+        n_families += is_first_of_family(work, i);
+    if (n_families > 1)
+        fputs("<p class=\"sub\">Not all rounds come from each other: those that do share a table and a "
+              "line.</p>\n",
+              out);
+    for (int64_t i = 0; i < work->n_rounds; i++)
+        if (is_first_of_family(work, i))
+            write_family(out, work, work->rounds[i].family);
+    for (int64_t i = 0; i < work->n_rounds; i++) {
+        if (!work->rounds[i].remark)
+            continue;
+        fputs("<p class=\"note\">", out);
+        svg_write_text(out, work->rounds[i].name);
+        fputs(": ", out);
+        svg_write_text(out, work->rounds[i].remark);
+        fputs(".</p>\n", out);
+    }
 }
 
 static void write_table_notes(FILE *out, const Work *work)
@@ -184,7 +225,7 @@ int page_write(FILE *out, const Work *work, const LabelList *truth, Error *error
     svg_write_text(out, work->folder);
     fprintf(out, ", %lld round%s, voxloop %s</p>\n<h2>Rounds</h2>\n", (long long)work->n_rounds,
             work->n_rounds == 1 ? "" : "s", VOXLOOP_VERSION);
-    write_rounds_table(out, work);
+    write_rounds_tables(out, work);
     write_table_notes(out, work);
     int status = 0;
     if (work->n_rounds <= MOST_CURVES)
@@ -291,15 +332,30 @@ static void write_cell(FILE *out, const Work *work, const char *pattern, int mea
                 measure_text(measure, sqrt(fmax(squares - sum * sum / n, 0) / (n - 1)), deviation));
 }
 
+// A mean is taken over rounds that come from each other only.
+static int check_pattern(const Work *work, const char *pattern, Error *error)
+{
+    const Round *first = NULL;
+    for (int64_t i = 0; i < work->n_rounds; i++) {
+        const Round *round = &work->rounds[i];
+        if (fnmatch(pattern, round->name, 0) != 0)
+            continue;
+        if (first && first->family != round->family)
+            return error_set(error, "%s: %s and %s do not come from each other, and have no mean (%s: %s)",
+                             pattern, first->name, round->name, round->remark ? round->name : first->name,
+                             round->remark   ? round->remark
+                             : first->remark ? first->remark
+                                             : "another start");
+        first = round;
+    }
+    return first ? 0 : error_set(error, "%s has no finished round %s", work->folder, pattern);
+}
+
 static int check_patterns(const Work *work, char *const *patterns, int64_t n, Error *error)
 {
-    for (int64_t p = 0; p < n; p++) {
-        bool found = false;
-        for (int64_t i = 0; i < work->n_rounds; i++)
-            found = found || fnmatch(patterns[p], work->rounds[i].name, 0) == 0;
-        if (!found)
-            return error_set(error, "%s has no finished round %s", work->folder, patterns[p]);
-    }
+    for (int64_t p = 0; p < n; p++)
+        if (check_pattern(work, patterns[p], error) < 0)
+            return -1;
     return 0;
 }
 

@@ -13,5 +13,6 @@ int page_write(FILE *out, const Work *work, const LabelList *truth, Error *error
 int page_write_line(FILE *out, const Work *work, const char *round, Error *error);
 
 // A Markdown table: for each shell pattern of the comma-separated list one row, the mean and standard
-// deviation of the rounds whose names match; needs only work_open(). A pattern that none matches: -1.
+// deviation of the rounds whose names match; needs work_open() and descent_trace() (report/descent.h). A
+// pattern that none matches, or that joins rounds of different families: -1.
 int page_write_table(FILE *out, const Work *work, const char *list, Error *error);

@@ -12,6 +12,8 @@
 #include "base/memory.h"
 #include "cache/lists.h"
 #include "report/curves.h"
+#include "report/descent.h"
+#include "report/json_file.h"
 #include "report/labels.h"
 
 #define QUALITY   "clusters.json"
@@ -68,34 +70,6 @@ const char *measure_text(int measure, double value, char text[32])
     if (isfinite(value))
         snprintf(text, 32, "%.*f", MEASURES[measure].decimals, value);
     return text;
-}
-
-// --- JSON files
-
-// *json is NULL when there is no such file.
-static int json_load(const char *path, cJSON **json, Error *error)
-{
-    *json = NULL;
-    if (!file_exists(path))
-        return 0;
-    char *text;
-    size_t n_bytes;
-    if (file_read(path, &text, &n_bytes, error) != 0)
-        return -1;
-    *json = cJSON_ParseWithLength(text, n_bytes);
-    mem_free(text);
-    if (!cJSON_IsObject(*json)) {
-        cJSON_Delete(*json);
-        *json = NULL;
-        return error_set(error, "%s is not a JSON object; remove it and run its stage again", path);
-    }
-    return 0;
-}
-
-static double json_number(const cJSON *json, const char *key)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
 }
 
 // --- rounds
@@ -336,6 +310,8 @@ static int round_load_details(Round *round, const LabelList *truth, Error *error
 int work_load_details(Work *work, const LabelList *truth, Error *error)
 {
     static const char *const CORPORA[] = {"demo", "audio", "test"};
+    if (descent_trace(work, error) != 0)
+        return -1;
     for (size_t i = 0; i < sizeof CORPORA / sizeof CORPORA[0]; i++) {
         if (work_add_origins(work, CORPORA[i], error) != 0)
             return -1;
@@ -360,6 +336,7 @@ void work_release(Work *work)
         curve_release(&round->log_losses);
         mem_free(round->sizes);
         mem_free(round->session);
+        mem_free(round->remark);
         mem_free(round->folder);
         mem_free(round->name);
     }

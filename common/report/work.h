@@ -60,7 +60,11 @@ typedef struct Round {
     double measures[MEASURES_COUNT]; // NAN: not measured
     bool label_free;                 // trials were made from the recordings themselves
     char *session;                   // what they took for one session (score/session.h); NULL: not said
-    int64_t *sizes;                  // [n_clusters] utterances per cluster, largest first
+    // Set by descent_trace() (report/descent.h):
+    int64_t parent, family; // the round that it comes from, -1: none here; a number that its relatives share
+    char *remark;           // why it stands apart, or what in it does not belong together; NULL: nothing
+    bool mixed;             // the latter
+    int64_t *sizes;         // [n_clusters] utterances per cluster, largest first
     int64_t n_clusters;
     Curve pretrain_loss, finetune_loss; // x: step, y: loss
     Curve det;                          // x: false alarms, y: misses, both as probabilities in (0, 1)
@@ -80,14 +84,15 @@ typedef struct Work {
     char *folder;
     Round *rounds; // [n_rounds] by number
     int64_t n_rounds;
+    bool traced;     // by descent_trace()
     Origin *origins; // [n_origins] in the order they were made
     int64_t n_origins;
 } Work;
 
 // Reads the measures of every round. Without any round: an error.
 int work_open(const char *folder, Work *work, Error *error);
-// Also the curves, the cluster sizes and the origins, which only the page needs; and the measures against the
-// true speakers where the cluster stage did not have them (truth may be NULL).
+// Also the curves, the cluster sizes, the origins and the descent, which only the page needs; and the
+// measures against the true speakers where the cluster stage did not have them (truth may be NULL).
 int work_load_details(Work *work, const LabelList *truth, Error *error);
 void work_release(Work *work); // zeroed or opened
 
