@@ -112,7 +112,7 @@ static int look_at_prepared(Content *content, const char *folder, const char *sh
 {
     char **lines = NULL;
     int64_t n = 0;
-    int status = lines_load(shards, &lines, &n, error);
+    int status = own_lines_load(shards, &lines, &n, error);
     add_if_there(content, folder, "names.tsv");
     add_if_there(content, folder, "utts.tsv");
     for (int64_t i = 1; i < n && status == 0; i++) // line 0 is the header

@@ -4,6 +4,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "base/threads.h"
 #include "cache/provenance_run.h"
 #include "cache/publish.h"
@@ -26,7 +27,9 @@ static void put(Record *record, cJSON *object, const char *key, cJSON *value)
 
 static void put_text(Record *record, cJSON *object, const char *key, const char *text)
 {
-    put(record, object, key, text ? cJSON_CreateString(text) : cJSON_CreateNull());
+    char *valid = text ? text_as_utf8(text) : NULL;
+    put(record, object, key, valid ? cJSON_CreateString(valid) : cJSON_CreateNull());
+    mem_free(valid);
 }
 
 static void put_number(Record *record, cJSON *object, const char *key, double value)
@@ -59,8 +62,11 @@ static cJSON *option_json(const Option *option)
         json = cJSON_CreateNumber((double)*(int64_t *)option->value);
     else if (option->type == OPTION_REAL)
         json = cJSON_CreateNumber(*(double *)option->value);
-    else
-        json = cJSON_CreateString(text);
+    else {
+        char *valid = text_as_utf8(text);
+        json = cJSON_CreateString(valid);
+        mem_free(valid);
+    }
     mem_free(text);
     return json;
 }

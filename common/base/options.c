@@ -202,7 +202,7 @@ static int assign(const Parser *parser, const Option *option, const char *text, 
 typedef struct Config {
     const Parser *parser;
     const char *path;
-    FILE *file;
+    char *rest; // of the text
     int line;
     Error *error;
 } Config;
@@ -211,12 +211,14 @@ typedef struct Config {
 static char *next_line(char *line, int size, void *context)
 {
     Config *config = context;
-    char *got = fgets(line, size, config->file);
+    const char *next = text_next_line(&config->rest);
+    if (!next)
+        return NULL;
     config->line++;
-    if (got && strlen(line) + 1 == (size_t)size && line[size - 2] != '\n')
+    if (snprintf(line, (size_t)size, "%s\n", next) >= size)
         error_set(config->error, "%s:%d: the line is longer than %d bytes", config->path, config->line,
                   size - 2);
-    return got;
+    return line;
 }
 
 // Texts from files live in this list until the program ends.
@@ -249,19 +251,16 @@ static int take_key(void *context, const char *section, const char *name, const 
 
 static int read_config(const Parser *parser, const char *path, Error *error)
 {
-    Config config = {.parser = parser, .path = path, .file = fopen(path, "re"), .error = error};
-    if (!config.file || folder_exists(path)) {
-        if (config.file)
-            fclose(config.file);
-        return error_set(error, "--config: cannot open %s: %s", path,
-                         config.file ? "it is a folder" : strerror(errno));
-    }
+    char *text;
+    if (text_read(path, &text, error) < 0)
+        return error_prefix(error, "--config");
+    Config config = {.parser = parser, .path = path, .rest = text, .error = error};
     ini_allow_multiline = false;
     ini_stop_on_first_error = true;
     ini_use_stack = false; // whose lines end at 200 bytes
     ini_max_line = ini_initial_alloc = MAX_LINE;
     int bad_line = ini_parse_stream(next_line, &config, take_key, &config);
-    fclose(config.file);
+    mem_free(text);
     if (bad_line && !error->text[0])
         error_set(error, "%s:%d: neither [section] nor key = value", path, config.line);
     return error->text[0] ? -1 : 0;

@@ -35,17 +35,18 @@ static size_t write_control(char *out, unsigned char byte)
     return (size_t)(name ? sprintf(out, "%s", name) : sprintf(out, "\\x%02x", byte));
 }
 
-char *text_visible(const char *text)
+// Bytes that are not UTF-8 are always written so; controls where the text is for a terminal.
+static char *rewrite(const char *text, bool for_terminal)
 {
     size_t n = strlen(text), used = 0;
     char *out = mem_alloc(n + 1, 4); // a byte becomes at most \xff, a code point of two bytes \u0085
     for (size_t i = 0, length; i < n; i += length) {
         int code = 0;
         length = text_code_point(text + i, n - i, &code);
-        if (length == 0 || code < ' ' || code == 0x7f) {
+        if (length == 0 || (for_terminal && (code < ' ' || code == 0x7f))) {
             length = 1;
             used += write_control(out + used, (unsigned char)text[i]);
-        } else if (disturbs(code)) {
+        } else if (for_terminal && disturbs(code)) {
             used += (size_t)sprintf(out + used, "\\u%04x", (unsigned)code);
         } else {
             memcpy(out + used, text + i, length);
@@ -54,6 +55,16 @@ char *text_visible(const char *text)
     }
     out[used] = '\0';
     return out;
+}
+
+char *text_visible(const char *text)
+{
+    return rewrite(text, true);
+}
+
+char *text_as_utf8(const char *text)
+{
+    return rewrite(text, false);
 }
 
 void text_print_line(FILE *out, const char *format, ...)

@@ -19,6 +19,8 @@ size_t text_code_point(const char *text, size_t n, int *code);
 // A new string for one line of a terminal: control characters as \n, \t, \r or \x1b, bytes that are not UTF-8
 // as \xff, C1 controls, line separators and marks of reading direction as \u2028; all else as it is.
 char *text_visible(const char *text);
+// A new string for JSON, which is UTF-8 only: bytes that are not as \xff, all else as it is.
+char *text_as_utf8(const char *text);
 // printf() of one line: what the format gives, made visible, and '\n'; one write.
 void text_print_line(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

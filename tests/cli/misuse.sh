@@ -26,4 +26,15 @@ for program in $programs; do
     expect_one_line 2 '--[a-z]' "$bin/$program" # a required option is missing
 done
 [ "$(ls)" = "$(printf 'output\nsection.ini\nsyntax.ini\ntop.ini\nvalue.ini')" ] || fail "misuse left files: $(ls)"
+# A configuration file of another system; one that is no text, and one whose value is cut by a NUL.
+plan() { "$bin/voxloop-cluster" --config "$1" --plan 100 --embeddings - --out - --report -; }
+printf '\xef\xbb\xbf[cluster]\r\nthreads = many\r\n' >crlf.ini
+printf '[cluster]\rthreads = many\r' >mac.ini
+for file in crlf.ini mac.ini; do
+    expect_one_line 2 "$file:2.*threads" plan $file
+done
+printf '[cluster]\nclusters = 3\0\n' >nul.ini
+expect_one_line 2 'nul.ini:2: holds a NUL byte' plan nul.ini
+printf '\xff\xfe[\0c\0' >utf16.ini
+expect_one_line 2 'utf16.ini is UTF-16' plan utf16.ini
 echo "misuse: fine for $programs"

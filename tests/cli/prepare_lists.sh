@@ -49,6 +49,11 @@ prepare --audio lists/scp --segments segments --out f || fail "segments with CRL
 printf 'utt recording start end\n' >header
 expect_one_line 1 'header:1: `utt ...` is not `utterance recording start end .channel.`' prepare --audio lists/scp --segments header --out none
 
+# A folder whose name is not UTF-8: its record is, as JSON has to be.
+cp -r plain $'latin\xe9'
+prepare --audio $'latin\xe9' --out g || fail "a folder in Latin-1"
+iconv -f UTF-8 -t UTF-8 g/utts.tsv.json >/dev/null && grep -qF 'latin\\xe9' g/utts.tsv.json || fail "the record is no UTF-8"
+
 # What other tools call a manifest.
 printf '{"audio_filepath": "sub/b.wav", "duration": 1.5, "label": "s0"}\n' >lists/manifest.json
 expect_one_line 1 'lists/manifest.json is JSON, .*jq -r .audio_filepath' prepare --audio lists/manifest.json --out none

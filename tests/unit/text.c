@@ -62,6 +62,14 @@ static void test_visible(void **state)
     }
 }
 
+static void test_as_utf8(void **state)
+{
+    (void)state;
+    char *valid = text_as_utf8("Zo\xC3\xAB \xC3\n\x1b \xE2\x80\xA8\xFF");
+    assert_string_equal(valid, "Zo\xC3\xAB \\xc3\n\x1b \xE2\x80\xA8\\xff");
+    mem_free(valid);
+}
+
 static void test_nothing_raw_is_logged(void **state)
 {
     (void)state;
@@ -162,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_visible),
+        cmocka_unit_test(test_as_utf8),
         cmocka_unit_test(test_nothing_raw_is_logged),
         cmocka_unit_test(test_long_sentences_keep_their_ends),
         cmocka_unit_test(test_append),
