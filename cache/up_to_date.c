@@ -176,6 +176,6 @@ bool up_to_date(const Program *program, const char *artefact)
         return false;
     if (artefact && record_fits(program, artefact))
         return true;
-    program_announce();
+    program_announce(program);
     return false;
 }

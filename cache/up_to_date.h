@@ -25,5 +25,5 @@
 #include "base/options.h"
 
 // artefact: what provenance_publish() is going to be called with; NULL: this run writes none (a plan, a line
-// that is printed), and is never up to date. Announces the program where it goes on (program_announce()).
+// that is printed), and is never up to date. Where it goes on, the process is settled (program_announce()).
 bool up_to_date(const Program *program, const char *artefact);

@@ -11,6 +11,7 @@ const char *path_name(const char *path);               // "a/b.c" -> "b.c", insi
 char *path_beside(const char *path, const char *name); // "a/b.c" and "d" -> "a/d"
 bool file_exists(const char *path);
 bool folder_exists(const char *path);
+bool file_is_regular(const char *path);                                      // no folder, pipe or device
 int folder_create(const char *path, Error *error);                           // like mkdir -p
 int file_read(const char *path, char **data, size_t *n_bytes, Error *error); // adds a NUL behind the data
 int file_digest(const char *path, char hex[17], Error *error);               // XXH64 of the content

@@ -4,10 +4,7 @@
 
 #include "base/memory.h"
 
-void library_memory_settle(void);
-
-// Before main, and before any tree is made. CMake names it to the linker, because nobody calls it.
-__attribute__((constructor)) void library_memory_settle(void)
+void library_memory_settle(void)
 {
     cJSON_InitHooks(&(cJSON_Hooks){mem_unaligned, mem_free});
 }

@@ -21,6 +21,8 @@ char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void mem_free(void *block);                                                      // NULL is fine
 void *mem_unaligned(size_t n_bytes); // for libraries: aligned as malloc does, so that small blocks stay small
 
+// cJSON allocates through here from now on; process_settle() calls it, before any tree is made.
+void library_memory_settle(void);
 // What a library has made; where that is NULL the program ends like mem_alloc().
 void *mem_require(void *made);
 // The line and the end: a block of n_bytes (0: not known) could not be had. Functions that were registered by

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options_help.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "base/threads.h"
 
@@ -386,8 +387,31 @@ static int parse_all(Parser *parser, Error *error)
     return check_required(parser, error);
 }
 
+// A run that may find nothing to do need not start again for speed, unless a second start would read another
+// configuration, e.g. from a pipe.
+static bool may_wait(char **argv)
+{
+    bool asked = false;
+    for (char **next = argv + 1; *next && strcmp(*next, "--") != 0; next++) {
+        const char *equals = strchr(*next, '=');
+        size_t length = equals ? (size_t)(equals - *next) : strlen(*next);
+        if (length == strlen("--if-changed") && strncmp(*next, "--if-changed", length) == 0)
+            asked = true;
+        const char *file = length == strlen("--config") && strncmp(*next, "--config", length) == 0
+                               ? (equals ? equals + 1 : next[1])
+                               : NULL;
+        if (file && !file_is_regular(file))
+            return false;
+    }
+    return asked;
+}
+
 void program_begin(Program *program, const Option *options, int argc, char **argv)
 {
+    char command[64];
+    if (!may_wait(argv) && !program->is_verb)
+        process_settle(argv);
+    process_set_name(program->is_verb ? "voxloop" : program_command(program, command));
     program->options = options;
     program->argc = argc;
     program->argv = argv;
@@ -405,11 +429,15 @@ void program_begin(Program *program, const Option *options, int argc, char **arg
     log_open(program->name, program->quiet);
     interrupt_install();
     if (!program->if_changed)
-        program_announce();
+        program_announce(program);
 }
 
-void program_announce(void)
+void program_announce(const Program *program)
 {
+    if (may_wait(program->argv)) {
+        process_settle(program->argv);
+        threads_set((int)program->threads);
+    }
     log_info("%s", threads_describe());
     if (threads_complaint())
         log_warn("%s", threads_complaint());

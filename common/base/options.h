@@ -83,13 +83,16 @@ typedef struct Program {
     double start_seconds;
 } Program;
 
-// Parses the command line; on --help or --version prints and exits 0, on misuse prints one line and exits 2.
-// Then sets the threads, opens the log (name, quiet), installs the interrupt handler and, unless --if-changed
-// may yet end the run in silence, announces the program. Texts live until the program ends.
+// First of all settles the process (base/process.h), which may start the program again; parses the command
+// line; on
+// --help or --version prints and exits 0, on misuse prints one line and exits 2. Then sets the threads, opens
+// the log (name, quiet), installs the interrupt handler and announces the program. With --if-changed,
+// settling and announcing wait until there is something to do. Texts live until the program ends.
 void program_begin(Program *program, const Option *options, int argc, char **argv);
 
-// Logs one line about threads, BLAS build and instruction set, and warns of a BLAS that slows everything.
-void program_announce(void);
+// What --if-changed has put off: settles the process, then logs one line about threads, BLAS build and
+// instruction set, and warns of a BLAS that slows everything.
+void program_announce(const Program *program);
 
 // All options that have a value, the table's, then the common ones: i from 0 until NULL comes.
 const Option *program_option(const Program *program, int64_t i);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/process.h"
 #include "front.h"
 
 static const struct {
@@ -35,6 +36,7 @@ static void print_usage(FILE *stream)
 
 int main(int argc, char **argv)
 {
+    process_settle(argv);
     for (int i = 0; argc > 1 && i < N_VERBS; i++)
         if (strcmp(argv[1], VERBS[i].name) == 0)
             return VERBS[i].run(argc - 1, argv + 1);

@@ -10,6 +10,7 @@
 #include "audio/room.h"
 #include "base/files.h"
 #include "base/memory.h"
+#include "base/process.h"
 
 enum { SECONDS = 3, CROP = 16000 * SECONDS, TAIL = 5600 };
 static const double TAIL_SECONDS = TAIL / 16000.0; // the middle of the range
@@ -60,6 +61,7 @@ static void augmentation(Bench *b)
 
 int main(int argc, char **argv)
 {
+    process_settle(argv);
     static const struct {
         const char *name;
         void (*run)(Bench *b);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/rng.h"
 #include "base/threads.h"
 #include "bench.h"
@@ -81,6 +82,7 @@ static void bench(const char *what, int64_t n, int n_runs, void (*run)(void *con
 
 int main(int argc, char **argv)
 {
+    process_settle(argv);
     threads_set(0);
     bench("Ward agglomeration", argc > 1 ? atoll(argv[1]) : N_WARD, argc > 1 ? 1 : 3, ward);
     if (argc == 1)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/rng.h"
 #include "base/threads.h"
 #include "bench.h"
@@ -155,8 +156,10 @@ static void bench(Sizes sizes, int n_runs)
     training_release(&training);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    process_settle(argv);
     threads_set(0);
     bench((Sizes){128, 4096, 8}, 5);
     bench((Sizes){512, 65536, 8}, 3);

@@ -2,6 +2,7 @@
 #include <stdbool.h>
 
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/rng.h"
 #include "bench.h"
 #include "score/eer_interval.h"
@@ -32,8 +33,10 @@ static void interval(void *context)
     eer_interval(&s->trials, s->scores, SPEAKERS * EACH, 1);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    process_settle(argv);
     Scored s = {{.trials = mem_alloc(N_TRIALS, sizeof(Trial)), .n = N_TRIALS},
                 mem_alloc(N_TRIALS, sizeof(double)),
                 mem_alloc(N_TRIALS, sizeof(bool))};

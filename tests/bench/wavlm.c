@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/rng.h"
 #include "base/threads.h"
 #include "bench.h"
@@ -88,8 +89,10 @@ static void fine_tuning(void *context)
     optimizer_step(&model->optimizer, 1e-5);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    process_settle(argv);
     Model model;
     threads_set(0);
     model_init(&model);

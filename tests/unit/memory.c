@@ -67,6 +67,7 @@ static void test_small_failure_ends_with_status_1(void **state)
 static void test_json_fails_with_one_line(void **state)
 {
     (void)state;
+    library_memory_settle();
     for (int64_t n = 1, n_dead = 0;; n++) {
         pid_t child = fork();
         if (child == 0) {

@@ -1,4 +1,4 @@
-// Every thread counts denormal numbers as 0.
+// Every thread counts denormal numbers as 0 once the process is settled.
 #include <float.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/process.h"
 #include "base/threads.h"
 
 static bool flushes(void)
@@ -46,8 +47,10 @@ static void test_denormals(void **state)
     assert_int_equal(n_flushing, n);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    process_settle(argv);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_denormals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
