@@ -32,13 +32,14 @@ static int publish(const Program *program, const ExtractionOptions *s, const cha
 int main(int argc, char **argv)
 {
     const char *format = "shard";
-    ExtractionOptions s = {.batch = 16, .longest_seconds = 60, .crop_frames = 400, .pace = {.minutes = 5}};
+    ExtractionOptions s = {.batch = 64, .longest_seconds = 60, .crop_frames = 400, .pace = {.minutes = 5}};
     const Option options[] = {
         option_required(option_input("audio", &s.audio, "DIR", "audio as voxloop-prepare leaves it")),
         option_required(option_input("model", &s.model, "FILE", "checkpoint (safetensors)")),
         option_required(option_output("out", &s.out, "FILE", "the embeddings")),
         option_choice("format", &format, "shard|npy|ark", "of the embeddings"),
-        option_integer("batch", &s.batch, 1, 4096, "most utterances of equal length at once"),
+        option_neutral(option_integer("batch", &s.batch, 1, 4096,
+                                      "utterances that the threads share between two looks at the clock")),
         option_real("longest-seconds", &s.longest_seconds, 0, 1e6,
                     "of a longer utterance the middle is used; 0: all of it"),
         option_integer(

@@ -121,6 +121,36 @@ void *mem_try_alloc(size_t count, size_t size, const char *purpose, Error *error
     return block;
 }
 
+// The number behind `key` in a small file of /proc or /sys; SIZE_MAX where there is none ("max" too).
+static size_t number_in(const char *path, const char *key)
+{
+    char line[256];
+    size_t value = SIZE_MAX;
+    FILE *file = fopen(path, "re");
+    while (file && value == SIZE_MAX && fgets(line, sizeof line, file))
+        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), "%zu", &value) != 1)
+            value = SIZE_MAX;
+    if (file)
+        fclose(file);
+    return value;
+}
+
+size_t mem_available_bytes(void)
+{
+    size_t kib = number_in("/proc/meminfo", "MemAvailable:"), available = SIZE_MAX;
+    if (kib < SIZE_MAX / 1024)
+        available = kib * 1024;
+    size_t limit = number_in("/sys/fs/cgroup/memory.max", "");
+    size_t used = number_in("/sys/fs/cgroup/memory.current", "");
+    size_t cached = number_in("/sys/fs/cgroup/memory.stat", "inactive_file "); // given back when wanted
+    if (limit != SIZE_MAX && used != SIZE_MAX && cached != SIZE_MAX) {
+        used -= cached < used ? cached : used;
+        size_t left = limit > used ? limit - used : 0;
+        available = left < available ? left : available;
+    }
+    return available;
+}
+
 size_t mem_peak_bytes(void)
 {
     struct rusage usage;

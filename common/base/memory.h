@@ -35,4 +35,8 @@ void *mem_try_alloc(size_t count, size_t size, const char *purpose, Error *error
 // For tests: the n-th allocation from now fails (1 = the next one); 0 switches it off.
 void mem_fail_at(int64_t n);
 
+// What the system, or the control group that this process is in, could still give; SIZE_MAX where neither
+// says.
+size_t mem_available_bytes(void);
+
 size_t mem_peak_bytes(void); // the process's peak resident memory so far

@@ -17,6 +17,21 @@ int threads_count(void)
     return omp_get_max_threads();
 }
 
+void threads_each(int64_t n_items, int at_once, void (*work)(void *context, int64_t item, int worker),
+                  void *context)
+{
+    int count = threads_count();
+    openblas_set_num_threads(1); // also where the team is of one thread, which OpenBLAS takes for none
+#pragma omp parallel num_threads(at_once < count ? at_once : count)
+    {
+        omp_set_num_threads(1); // for the loops inside
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t i = 0; i < n_items; i++)
+            work(context, i, omp_get_thread_num());
+    }
+    threads_set(count);
+}
+
 static const char *instruction_set(void)
 {
 #if defined(__AVX512F__)

@@ -166,7 +166,9 @@ static Tensor *ivector_forward(Encoder *encoder, Tape *tape, Tensor *input, cons
     Tensor *output = tape_tensor(tape, 2, (int64_t[]){batch, rank});
     float *frames = mem_alloc((size_t)(n_frames * dim), sizeof(float));
     float *statistics = mem_alloc((size_t)(n + n * dim + rank), sizeof(float)), *sums = statistics + n;
-    bool ready = prepare(self);
+    bool ready;
+#pragma omp critical(ivector_prepare)
+    ready = prepare(self);
     for (int64_t b = 0; b < batch; b++) {
         float *ivector = sums + n * dim, *y = output->data + b * rank;
         int64_t count = ivector_frames(encoder, input->data + b * n_samples, n_samples, frames);

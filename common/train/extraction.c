@@ -11,21 +11,22 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/progress.h"
+#include "base/threads.h"
 #include "cache/pieces.h"
 #include "score/cosine.h"
 #include "train/checkpoint.h"
-
-enum { BATCH_SECONDS = 60 };
 
 typedef struct Extraction {
     ExtractionOptions options;
     Corpus *corpus;
     LoadedEncoder model;
     FrontEnd *front_end;
-    Tape *tape;
+    Tape **tapes; // [n_tapes], one for each utterance that is in work at the same time
+    int n_tapes;  // 1 until the memory that one needs is known
     Embeddings embeddings;
     Piece *pieces;  // [n_pieces], each_row in a row for an embedding
-    int64_t *order; // [n_pieces] the longest first: equal ones are neighbours, memory fails at once or never
+    int64_t *order; // [n_pieces] the longest first: memory fails at once or never, and no long one is left at
+                    // the end
     int64_t n_pieces, each_row;
     int64_t n_cut, n_repeated;
     Resume resume;
@@ -55,12 +56,11 @@ static int64_t input_samples(const Extraction *x, int64_t piece)
     return n < least ? least : n;
 }
 
-static const Extraction *sorted_extraction; // qsort has no context argument
-
-static int compare_lengths(const void *a, const void *b)
+static int compare_lengths(const void *a, const void *b, void *extraction)
 {
+    const Extraction *x = extraction;
     int64_t i = *(const int64_t *)a, j = *(const int64_t *)b;
-    int64_t n = input_samples(sorted_extraction, i), m = input_samples(sorted_extraction, j);
+    int64_t n = input_samples(x, i), m = input_samples(x, j);
     return n != m ? (n < m ? 1 : -1) : (i > j) - (i < j);
 }
 
@@ -92,43 +92,78 @@ static void take(const Extraction *x, int64_t piece, float *embedding)
         row[d] += embedding[d] / (float)crops;
 }
 
-// Embeddings of `count` pieces of one length.
-static int embed(Extraction *x, const int64_t *pieces, int64_t count, Error *error)
+// What the encoder takes, in a new block; NULL with a sentence.
+static float *read_input(const Extraction *x, int64_t piece, InputShape shape, Error *error)
 {
-    int64_t n = input_samples(x, pieces[0]), dim = x->embeddings.dim;
-    InputShape shape = front_end_shape(x->model.encoder->input, n);
-    float *samples = mem_alloc((size_t)n, sizeof(float));
-    float *input =
-        mem_try_alloc((size_t)(count * input_floats(shape)), sizeof(float), "a batch of utterances", error);
-    int status = input ? 0 : -1;
-    for (int64_t b = 0; status == 0 && b < count; b++) {
-        if ((status = read_samples(x, pieces[b], samples, error)) == 0)
-            front_end_compute(x->front_end, samples, n, NULL, input + b * input_floats(shape));
-    }
-    if (status == 0) {
-        tape_begin(x->tape, TAPE_NO_GRAD);
-        Tensor *in = encoder_input(x->model.encoder, x->tape, input, count, shape);
-        Tensor *out = encoder_forward(x->model.encoder, x->tape, in, &(ForwardMode){.training = false});
-        for (int64_t b = 0; b < count; b++)
-            take(x, pieces[b], out->data + b * dim);
-    }
-    mem_free(input);
+    int64_t n = input_samples(x, piece);
+    float *samples = mem_try_alloc((size_t)n, sizeof(float), "an utterance", error), *input = NULL;
+    if (samples && read_samples(x, piece, samples, error) == 0)
+        input = mem_try_alloc((size_t)input_floats(shape), sizeof(float), "an utterance", error);
+    if (input)
+        front_end_compute(x->front_end, samples, n, NULL, input);
     mem_free(samples);
+    return input;
+}
+
+// Pieces that the threads share.
+typedef struct Share {
+    Extraction *x;
+    const int64_t *pieces;
+    float *embeddings; // [count, dim]
+    Error *errors;     // [count]
+} Share;
+
+static void embed(void *context, int64_t i, int worker)
+{
+    const Share *share = context;
+    Extraction *x = share->x;
+    Tape *tape = x->tapes[worker];
+    InputShape shape = front_end_shape(x->model.encoder->input, input_samples(x, share->pieces[i]));
+    int64_t dim = x->embeddings.dim;
+    float *input = read_input(x, share->pieces[i], shape, &share->errors[i]);
+    if (!input)
+        return;
+    tape_begin(tape, TAPE_NO_GRAD);
+    Tensor *in = encoder_input(x->model.encoder, tape, input, 1, shape);
+    Tensor *out = encoder_forward(x->model.encoder, tape, in, &(ForwardMode){.training = false});
+    memcpy(share->embeddings + i * dim, out->data, (size_t)dim * sizeof(float));
+    mem_free(input);
+}
+
+static int embed_batch(Extraction *x, const int64_t *pieces, int64_t count, Error *error)
+{
+    int64_t dim = x->embeddings.dim;
+    Share share = {.x = x,
+                   .pieces = pieces,
+                   .embeddings = mem_alloc((size_t)(count * dim), sizeof(float)),
+                   .errors = mem_zero((size_t)count, sizeof(Error))};
+    int status = 0;
+    threads_each(count, x->n_tapes, embed, &share);
+    for (int64_t i = 0; status == 0 && i < count; i++)
+        if (share.errors[i].text[0])
+            status = error_set(error, "%s", share.errors[i].text);
+        else
+            take(x, pieces[i], share.embeddings + i * dim);
+    mem_free(share.errors);
+    mem_free(share.embeddings);
     return status;
 }
 
-// How many utterances of that length go together: attention's memory grows with the square of the length.
-static int64_t batch_size(const Extraction *x, int64_t n_samples)
+// As many at once as there are threads, unless half of the free memory holds fewer of the longest, which is
+// done.
+static void make_tapes(Extraction *x)
 {
-    int64_t most = (int64_t)BATCH_SECONDS * CORPUS_RATE_HZ / n_samples;
-    return most < 1 ? 1 : most < x->options.batch ? most : x->options.batch;
-}
-
-static void log_memory(const Extraction *x, int64_t longest)
-{
+    size_t each = tape_peak_bytes(x->tapes[0]);
+    int64_t wanted = threads_count(), room = (int64_t)(mem_available_bytes() / 2 / (each ? each : 1));
+    if (wanted > room)
+        wanted = room > 1 ? room : 1;
+    x->tapes = mem_grow(x->tapes, (size_t)wanted, sizeof *x->tapes);
+    while (x->n_tapes < wanted)
+        x->tapes[x->n_tapes++] = tape_create();
     char text[32];
-    log_info("memory: activations take %s for the longest utterance, %.1f s",
-             log_bytes(text, (double)tape_peak_bytes(x->tape)), (double)longest / CORPUS_RATE_HZ);
+    log_info("memory: activations take %s for the longest utterance, %.1f s; %d at once",
+             log_bytes(text, (double)each), (double)input_samples(x, x->order[0]) / CORPUS_RATE_HZ,
+             x->n_tapes);
 }
 
 static int restore(Extraction *x, Error *error)
@@ -146,21 +181,6 @@ static int restore(Extraction *x, Error *error)
     return 0;
 }
 
-// The next pieces of one length.
-static int embed_next(Extraction *x, Progress *progress, Error *error)
-{
-    const int64_t *order = x->order + x->n_done;
-    int64_t n_left = x->n_pieces - x->n_done, length = input_samples(x, order[0]), count = 1;
-    int64_t most = batch_size(x, length) < n_left ? batch_size(x, length) : n_left;
-    while (count < most && input_samples(x, order[count]) == length)
-        count++;
-    if (embed(x, order, count, error) < 0)
-        return -1;
-    x->n_done += count;
-    progress_step(progress, count);
-    return 0;
-}
-
 static int embed_all(Extraction *x, Error *error)
 {
     Progress *progress =
@@ -168,10 +188,13 @@ static int embed_all(Extraction *x, Error *error)
     progress_step(progress, x->n_done);
     int status = 0;
     for (int64_t n_batches = 1; status == 0 && x->n_done < x->n_pieces; n_batches++) {
-        int64_t length = input_samples(x, x->order[x->n_done]);
-        status = embed_next(x, progress, error);
+        int64_t n_left = x->n_pieces - x->n_done, most = n_batches == 1 ? 1 : x->options.batch;
+        int64_t count = most < n_left ? most : n_left;
+        status = embed_batch(x, x->order + x->n_done, count, error);
+        x->n_done += status == 0 ? count : 0;
+        progress_step(progress, status == 0 ? count : 0);
         if (status == 0 && n_batches == 1)
-            log_memory(x, length);
+            make_tapes(x);
         if (status == 0)
             status = resume_step(&x->resume, x->n_done == x->n_pieces, error);
     }
@@ -216,8 +239,7 @@ static int choose_pieces(Extraction *x, Error *error)
             x->embeddings.utts[i / x->each_row] =
                 piece_name(corpus_utt(x->corpus, utt), o->halves > 0 ? 1 + (int)(i % each) : 0);
     }
-    sorted_extraction = x;
-    qsort(x->order, (size_t)x->n_pieces, sizeof(int64_t), compare_lengths);
+    qsort_r(x->order, (size_t)x->n_pieces, sizeof(int64_t), compare_lengths, x);
     return 0;
 }
 
@@ -226,7 +248,8 @@ static int open_inputs(Extraction *x, Error *error)
     const ExtractionOptions *o = &x->options;
     if (encoder_load(o->model, &x->model, error) < 0 || !(x->corpus = corpus_open(o->audio, error)))
         return -1;
-    x->tape = tape_create();
+    x->tapes = mem_alloc(1, sizeof *x->tapes);
+    x->tapes[x->n_tapes++] = tape_create();
     x->front_end = front_end_create(x->model.encoder->input);
     return choose_pieces(x, error);
 }
@@ -255,7 +278,9 @@ static void release(Extraction *x)
 {
     embeddings_release(&x->embeddings);
     front_end_destroy(x->front_end);
-    tape_destroy(x->tape);
+    for (int i = 0; i < x->n_tapes; i++)
+        tape_destroy(x->tapes[i]);
+    mem_free(x->tapes);
     if (x->model.encoder)
         loaded_encoder_release(&x->model);
     corpus_close(x->corpus);

@@ -1,6 +1,7 @@
 // One embedding per utterance, by any model. The whole utterance is seen (or its halves, or crops of it, one
-// by one), without dither or augmentation; pieces share a batch only with others of the same length, so an
-// embedding depends on nothing but its own audio. What is done is kept in OUT.resume: a run that was killed
+// by one), without dither or augmentation; each is computed alone on one thread, as many at once as there are
+// threads, so an embedding's bytes depend on nothing but its own audio, the model and the machine's kernels:
+// not on the batch, nor on the number of threads. What is done is kept in OUT.resume: a run that was killed
 // or interrupted goes on there and ends in the same bytes.
 #pragma once
 #include "cache/embeddings.h"
@@ -10,7 +11,7 @@ typedef struct ExtractionOptions {
     const char *audio, *model;
     const char *out;        // names the resume file; nothing else is written
     const char *recipe;     // decides whether a resume file fits
-    int64_t batch;          // most pieces of equal length at once
+    int64_t batch;          // pieces that the threads share between two looks at the clock
     int64_t halves;         // 0, or both halves of at most so many utterances, evenly spaced over the list
     int64_t crops;          // 0, or the mean of the unit-length embeddings of so many crops
     int64_t crop_frames;    // their length

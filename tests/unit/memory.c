@@ -29,6 +29,7 @@ static void test_blocks(void **state)
     assert_string_equal(text, "a-7");
     mem_free(text);
     mem_free(NULL);
+    assert_true(mem_available_bytes() > 1 << 20);
 }
 
 static void test_try_alloc_reports(void **state)
