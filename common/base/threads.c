@@ -20,16 +20,23 @@ int threads_count(void)
 void threads_each(int64_t n_items, int at_once, void (*work)(void *context, int64_t item, int worker),
                   void *context)
 {
-    int count = threads_count();
-    openblas_set_num_threads(1); // also where the team is of one thread, which OpenBLAS takes for none
-#pragma omp parallel num_threads(at_once < count ? at_once : count)
+    int count = threads_count(), n_workers = at_once < count ? at_once : count;
+    int64_t next = 0;
+    // In a team of two or more the loops and OpenBLAS take one thread each. So a lone worker gets an idle
+    // mate.
+#pragma omp parallel num_threads(n_workers == 1 && count > 1 ? 2 : n_workers)
     {
-        omp_set_num_threads(1); // for the loops inside
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t i = 0; i < n_items; i++)
-            work(context, i, omp_get_thread_num());
+        int worker = omp_get_thread_num();
+        omp_set_num_threads(1); // of this task: scratch memory is for one
+        while (worker < n_workers) {
+            int64_t item;
+#pragma omp atomic capture
+            item = next++;
+            if (item >= n_items)
+                break;
+            work(context, item, worker);
+        }
     }
-    threads_set(count);
 }
 
 static const char *instruction_set(void)
