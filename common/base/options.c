@@ -424,7 +424,8 @@ void program_begin(Program *program, const Option *options, int argc, char **arg
     Error error = {0};
     if (parse_all(&parser, &error) != 0)
         program_misuse(program, "%s", error.text);
-    mem_free(parser.given);
+    static bool *given; // lives until the program ends, as the texts do
+    program->given = given = parser.given;
     threads_set((int)program->threads);
     log_open(program->name, program->quiet);
     interrupt_install();
@@ -441,6 +442,14 @@ void program_announce(const Program *program)
     log_info("%s", threads_describe());
     if (threads_complaint())
         log_warn("%s", threads_complaint());
+}
+
+bool program_given(const Program *program, const void *value)
+{
+    for (int64_t i = 0; program->options[i].name; i++)
+        if (program->options[i].value == value && program->given[i])
+            return true;
+    return false;
 }
 
 void program_misuse(const Program *program, const char *format, ...)

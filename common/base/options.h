@@ -80,6 +80,7 @@ typedef struct Program {
     const Option *common;  // the options that every program has, a table too
     const char **files;    // [n_files], the operands in their order
     int64_t n_files;
+    const bool *given; // [rows of the table], see program_given()
     double start_seconds;
 } Program;
 
@@ -99,6 +100,9 @@ const Option *program_option(const Program *program, int64_t i);
 // The value in force, written the same for the same value: "0.1", "7", "yes". NULL: a text that is not given.
 // The caller frees with mem_free().
 char *option_value(const Option *option);
+
+// Whether some source gave the option that is bound to this variable, be it its default.
+bool program_given(const Program *program, const void *value);
 
 // "voxloop-extract", or "voxloop embed" for a verb of the front program.
 const char *program_command(const Program *program, char text[64]);
