@@ -144,12 +144,17 @@ static int load_npy(const char *path, const char *list_path, Embeddings *embeddi
     return status;
 }
 
+bool embeddings_take_list(const char *path)
+{
+    return ends_in(path, ".npy");
+}
+
 int embeddings_load(const char *path, const char *list_path, Embeddings *embeddings, Error *error)
 {
     Embeddings loaded = {0};
     int status;
-    bool foreign = ends_in(path, ".npy") || ends_in(path, ".ark") || ends_in(path, ".scp");
-    if (ends_in(path, ".npy"))
+    bool foreign = embeddings_take_list(path) || ends_in(path, ".ark") || ends_in(path, ".scp");
+    if (embeddings_take_list(path))
         status = load_npy(path, list_path, &loaded, error);
     else if (ends_in(path, ".ark"))
         status = ark_load(path, &loaded, error);

@@ -1,6 +1,7 @@
 // A set of embeddings: matrix [n, dim] and one utterance id per row.
 // On disk: a shard with embeddings.npy and utts.txt, or x.npy with a list, or a Kaldi ark (kaldi_ark.h).
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/error.h"
 
@@ -13,6 +14,7 @@ typedef struct Embeddings {
 // path: *.tar.zst, a Kaldi *.ark or *.scp, or *.npy (then list_path names its rows; NULL: utts.txt beside
 // it).
 int embeddings_load(const char *path, const char *list_path, Embeddings *embeddings, Error *error);
+bool embeddings_take_list(const char *path); // a .npy: its rows' names are in another file
 int embeddings_publish_shard(const char *path, const Embeddings *embeddings, Error *error);
 int embeddings_publish_npy(const char *path, const Embeddings *embeddings,
                            Error *error);                               // and utts.txt beside it

@@ -195,9 +195,12 @@ static void plan(const Settings *s)
              log_bytes(merging, agglomerate_bytes(n_centroids, PLAN_DIM)));
 }
 
-static void check_settings(const Program *program, const ClusteringOptions *o)
+// Options that contradict each other. --center alone takes the place of whitening.
+static void check_settings(const Program *program, Settings *s)
 {
+    ClusteringOptions *o = &s->clustering;
     char *end;
+    bool by_threshold = !isnan(o->threshold_distance) || !isnan(o->threshold_similarity);
     long long count = strtoll(o->clusters, &end, 10);
     if (strcmp(o->clusters, "auto") != 0 && (*end || count < 1))
         program_misuse(program, "--clusters is a count or `auto`, not `%s`", o->clusters);
@@ -205,6 +208,14 @@ static void check_settings(const Program *program, const ClusteringOptions *o)
         program_misuse(program, "--threshold-similarity (a cosine) needs --linkage average");
     if (!isnan(o->threshold_similarity) && !isnan(o->threshold_distance))
         program_misuse(program, "--threshold-distance and --threshold-similarity exclude each other");
+    if (by_threshold && strcmp(o->clusters, "auto") != 0)
+        program_misuse(program, "--clusters %s and a threshold exclude each other", o->clusters);
+    if (o->center && o->whiten > 0 && program_given(program, &o->whiten))
+        program_misuse(program, "--center and --whiten exclude each other");
+    if (o->center)
+        o->whiten = 0;
+    if (s->list && !embeddings_take_list(s->embeddings))
+        program_misuse(program, "--list names the rows of a .npy, and %s is none", s->embeddings);
 }
 
 static int label(const Program *program, const Settings *s, Labelled *l, int64_t *classes, Error *error)
@@ -246,9 +257,9 @@ int main(int argc, char **argv)
         option_input("previous", &s.previous, "FILE", "label shard of the round before"),
         option_input("truth", &s.truth, "FILE", "utt2spk, for the report only"),
         option_text("clusters", &c->clusters, "N|auto", "how many pseudo-speakers"),
-        option_real("threshold-distance", &c->threshold_distance, -INFINITY, INFINITY,
+        option_real("threshold-distance", &c->threshold_distance, 0, INFINITY,
                     "instead: merge up to this linkage distance"),
-        option_real("threshold-similarity", &c->threshold_similarity, -INFINITY, INFINITY,
+        option_real("threshold-similarity", &c->threshold_similarity, -1, 1,
                     "instead, with average linkage: merge down to this mean cosine"),
         option_choice("linkage", &c->linkage, "ward|average", "ward, or average cosine distance"),
         option_integer(
@@ -262,7 +273,7 @@ int main(int argc, char **argv)
         option_flag("weighted", &c->weighted, "centroids count as many as they stand for"),
         option_integer("whiten", &c->whiten, 0, 1e6,
                        "whiten, keeping N principal directions at most; 0: do not"),
-        option_flag("center", &c->center, "subtract the mean embedding first"),
+        option_flag("center", &c->center, "instead of whitening, subtract the mean embedding"),
         option_integer("min-size", &c->min_size, 1, 1e9,
                        "utterances that a cluster must have; those of smaller ones get no label"),
         option_neutral(option_integer("plan", &s.plan, 0, 1e12,
@@ -272,7 +283,7 @@ int main(int argc, char **argv)
                        .summary = "Groups embeddings into pseudo-speakers.",
                        .usage = "[options] --embeddings FILE --out FILE --report FILE"};
     program_begin(&program, options, argc, argv);
-    check_settings(&program, c);
+    check_settings(&program, &s);
     if (up_to_date(&program, s.plan ? NULL : s.out))
         return 0;
     if (s.plan) {

@@ -16,6 +16,9 @@ enum { BLOCK_FLOATS = 16 << 20, BLOCK_ROWS = 256 };
 // sums of 1 000 terms is about sqrt(1000) * 6e-8.
 static const float ROUNDING = 4e-6F;
 
+// A row of length 1 whose numbers were rounded to float has this squared length, but for so much.
+static const double UNIT_ROUNDING = 1e-6;
+
 typedef struct Clusters {
     Linkage linkage;
     int64_t n_slots, dim; // slots hold live clusters, and dead ones (size 0) until the next compaction
@@ -23,6 +26,7 @@ typedef struct Clusters {
     float *mean;        // [slot, dim]
     float *norm2;       // [slot] squared length of the mean
     double *size;       // [slot]
+    double *scatter;    // [slot] mean squared distance of its points to the mean; average linkage only
     double *height;     // [slot] of the merge that made it
     int64_t *point;     // [slot] some point inside, as the cluster's name
     int64_t *nearest;   // [slot]; -1: to be found
@@ -40,7 +44,7 @@ static int64_t block_rows(int64_t n)
 
 double agglomerate_bytes(int64_t n, int64_t dim)
 {
-    double per_slot = (double)dim * sizeof(float) + sizeof(float) + 3 * sizeof(double) + 3 * sizeof(int64_t) +
+    double per_slot = (double)dim * sizeof(float) + sizeof(float) + 4 * sizeof(double) + 3 * sizeof(int64_t) +
                       2 * sizeof(Merge); // merges, and qsort's copy
     return (double)n * per_slot + (double)block_rows(n) * (double)(n + dim) * sizeof(float);
 }
@@ -52,21 +56,24 @@ static double ward_factor(double size_a, double size_b)
     return 2.0 * size_a * size_b / (size_a + size_b);
 }
 
-// The value that linkages compare, in double and symmetric in a and b.
-static double exact_distance(const Clusters *c, int64_t a, int64_t b)
+static double squared_distance(const Clusters *c, int64_t a, int64_t b)
 {
     const float *x = c->mean + a * c->dim, *y = c->mean + b * c->dim;
     double sum = 0;
-    if (c->linkage == LINKAGE_AVERAGE) {
-#pragma omp simd reduction(+ : sum)
-        for (int64_t d = 0; d < c->dim; d++)
-            sum += (double)x[d] * y[d];
-        return 1 - sum;
-    }
 #pragma omp simd reduction(+ : sum)
     for (int64_t d = 0; d < c->dim; d++)
         sum += ((double)x[d] - y[d]) * ((double)x[d] - y[d]);
-    return ward_factor(c->size[a], c->size[b]) * sum;
+    return sum;
+}
+
+// The value that linkages compare, in double and symmetric in a and b. Average linkage's 1 - mean_a . mean_b
+// is half the mean squared distance between points of length 1: that of the means and both scatters. So it is
+// 0 for equal points, and never below.
+static double exact_distance(const Clusters *c, int64_t a, int64_t b)
+{
+    double squared = squared_distance(c, a, b);
+    return c->linkage == LINKAGE_AVERAGE ? (squared + c->scatter[a] + c->scatter[b]) / 2
+                                         : ward_factor(c->size[a], c->size[b]) * squared;
 }
 
 static double height_of(const Clusters *c, double distance)
@@ -82,11 +89,13 @@ static float bound_distances(const Clusters *c, int64_t slot, float *row)
     const double *size = c->size;
     const float *norm2 = c->norm2;
     bool ward = c->linkage == LINKAGE_WARD;
+    // Average linkage's exact distance takes lengths for 1 that are so but for UNIT_ROUNDING.
+    const float least = ward ? 1e-30F : 2 * (float)UNIT_ROUNDING;
     row[slot] = INFINITY;
     float best = INFINITY;
     for (int64_t j = 0; j < c->n_slots; j++) {
         float other = (float)size[j];
-        float margin = ROUNDING * (own_norm2 + norm2[j]) + 1e-30F;
+        float margin = ROUNDING * (own_norm2 + norm2[j]) + least;
         float factor = ward ? 2 * own_size * other / (own_size + other) : 1;
         float value = ward ? own_norm2 + norm2[j] - 2 * row[j] : 1 - row[j];
         bool candidate = other > 0 && j != slot;
@@ -104,7 +113,7 @@ static void find_nearest(Clusters *c, int64_t slot, float *row)
     double best = INFINITY;
     int64_t nearest = -1;
     for (int64_t j = 0; j < c->n_slots; j++) {
-        if (!(row[j] <= limit) || c->size[j] <= 0 || j == slot)
+        if (row[j] > limit || c->size[j] <= 0 || j == slot) // a bound that overflowed to NaN says nothing
             continue;
         double distance = exact_distance(c, slot, j);
         if (nearest < 0 || distance < best) { // the lower index wins a tie
@@ -137,13 +146,20 @@ static void find_all_nearest(Clusters *c)
 
 // --- merging
 
-static void set_norm2(Clusters *c, int64_t slot)
+static double set_norm2(Clusters *c, int64_t slot)
 {
     const float *x = c->mean + slot * c->dim;
     double sum = 0;
     for (int64_t d = 0; d < c->dim; d++)
         sum += (double)x[d] * x[d];
     c->norm2[slot] = (float)sum;
+    return sum;
+}
+
+// A point of length 1 has no scatter; the mean of such, which is shorter, has what it lacks.
+static double initial_scatter(double norm2)
+{
+    return 1 - norm2 > UNIT_ROUNDING ? 1 - norm2 : 0;
 }
 
 // b goes into a.
@@ -155,6 +171,8 @@ static void merge_slots(Clusters *c, int64_t a, int64_t b, Merge *merge)
     *merge = (Merge){c->point[a], c->point[b], fmax(height, below), c->size[a] + c->size[b]};
     float *x = c->mean + a * c->dim, *y = c->mean + b * c->dim;
     double share = c->size[b] / merge->size;
+    c->scatter[a] +=
+        share * (c->scatter[b] - c->scatter[a]) + share * (1 - share) * squared_distance(c, a, b);
     for (int64_t d = 0; d < c->dim; d++)
         x[d] = (float)(x[d] + share * ((double)y[d] - x[d]));
     c->size[a] = merge->size;
@@ -215,6 +233,7 @@ static void compact(Clusters *c)
         memmove(c->mean + to * c->dim, c->mean + i * c->dim, (size_t)c->dim * sizeof(float));
         c->norm2[to] = c->norm2[i];
         c->size[to] = c->size[i];
+        c->scatter[to] = c->scatter[i];
         c->height[to] = c->height[i];
         c->point[to] = c->point[i];
         c->distance[to] = c->distance[i];
@@ -265,8 +284,8 @@ static void name_nodes(Merge *merges, int64_t n)
 
 static void clusters_release(Clusters *c)
 {
-    void *blocks[] = {c->mean,    c->norm2,    c->size,    c->height, c->point,
-                      c->nearest, c->distance, c->unknown, c->rows,   c->dots};
+    void *blocks[] = {c->mean,    c->norm2,    c->size,    c->scatter, c->height, c->point,
+                      c->nearest, c->distance, c->unknown, c->rows,    c->dots};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         mem_free(blocks[i]);
 }
@@ -283,6 +302,7 @@ static int clusters_init(Clusters *c, const float *points, const double *weights
     c->rows = mem_alloc((size_t)c->block, (size_t)dim * sizeof(float));
     c->norm2 = mem_alloc(slots, sizeof(float));
     c->size = mem_alloc(slots, sizeof(double));
+    c->scatter = mem_alloc(slots, sizeof(double));
     c->height = mem_zero(slots, sizeof(double));
     c->point = mem_alloc(slots, sizeof(int64_t));
     c->nearest = mem_alloc(slots, sizeof(int64_t));
@@ -293,7 +313,7 @@ static int clusters_init(Clusters *c, const float *points, const double *weights
         c->size[i] = weights ? weights[i] : 1;
         c->point[i] = i;
         c->nearest[i] = -1;
-        set_norm2(c, i);
+        c->scatter[i] = initial_scatter(set_norm2(c, i));
     }
     return 0;
 }

@@ -8,9 +8,9 @@
 //
 // Both are reducible (Murtagh 1983): a merge never brings two others closer than they were, so every pair of
 // reciprocal nearest neighbours can be merged at once and the result is the dendrogram of the greedy
-// algorithm. This is the nearest-neighbour chain run from all points together: each round asks for the
-// nearest neighbours of many clusters, which is one matrix product. Near ties are decided in double
-// precision.
+// algorithm. Equal points are 0 apart and no height is negative. This is the nearest-neighbour chain run from
+// all points together: each round asks for the nearest neighbours of many clusters, which is one matrix
+// product. Near ties are decided in double precision.
 //
 // Indices are 64 bits. The result does not depend on the number of threads.
 #pragma once

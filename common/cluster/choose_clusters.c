@@ -149,27 +149,28 @@ static void conclude(Sweep *sweep)
                  (long long)highest->n_clusters, highest->silhouette, (long long)highest->median);
 }
 
-static int sweep_grid(Sweeper *s, Error *error)
+static int sweep_grid(Sweeper *s, int64_t most, Error *error)
 {
-    double low = 2, high = (double)s->dendrogram->n_points;
+    double low = 2, high = (double)most;
     for (int i = 0; i < GRID; i++)
         if (try_count(s, (int64_t)llround(low * pow(high / low, (double)i / (GRID - 1))), error) < 0)
             return -1;
     return refine(s, error);
 }
 
-int choose_clusters(const Dendrogram *dendrogram, const float *rows, int64_t n, int64_t dim,
+int choose_clusters(const Dendrogram *dendrogram, int64_t most, const float *rows, int64_t n, int64_t dim,
                     const int64_t *point_of, int64_t n_sample, const Stability *stability, Sweep *sweep,
                     Error *error)
 {
-    if (dendrogram->n_points < 3)
-        return error_set(error, "%lld points are too few to choose a cluster number from; say --clusters N",
-                         (long long)dendrogram->n_points);
+    if (most < 3)
+        return error_set(
+            error, "%lld different points are too few to choose a cluster number from; say --clusters N",
+            (long long)most);
     Sweep made = {.rows = mem_zero(MOST_ROWS, sizeof(SweepRow))};
     Sweeper s = {dendrogram, rows, n, dim, point_of, n_sample, stability, NULL, NULL, &made};
     s.point_labels = mem_alloc((size_t)dendrogram->n_points, sizeof(int64_t));
     s.labels = mem_alloc((size_t)n, sizeof(int64_t));
-    int status = sweep_grid(&s, error);
+    int status = sweep_grid(&s, most, error);
     mem_free(s.point_labels);
     mem_free(s.labels);
     if (status < 0) {

@@ -31,9 +31,11 @@ typedef struct Sweep {
     char reason[384];
 } Sweep;
 
-// rows [n, dim] of length 1. point_of [n] says which dendrogram point a row belongs to; NULL: row i is point
-// i. n_sample as for silhouette_measure(). stability: of the dendrogram's points; NULL: not measured.
-int choose_clusters(const Dendrogram *dendrogram, const float *rows, int64_t n, int64_t dim,
+// Tries 2 to `most` clusters (at least 3): points that are the same but for rounding are never taken apart
+// when it counts those that differ. rows [n, dim] of length 1. point_of [n] says which dendrogram point a row
+// belongs to; NULL: row i is point i. n_sample as for silhouette_measure(). stability: of the dendrogram's
+// points; NULL: not measured.
+int choose_clusters(const Dendrogram *dendrogram, int64_t most, const float *rows, int64_t n, int64_t dim,
                     const int64_t *point_of, int64_t n_sample, const Stability *stability, Sweep *sweep,
                     Error *error);
 void sweep_release(Sweep *sweep);

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "cluster/kmeans.h"
 #include "cluster/quality.h"
+#include "cluster/same_rows.h"
 #include "cluster/whiten.h"
 #include "score/cosine.h"
 
@@ -28,6 +29,13 @@ static int normalise(const ClusteringOptions *options, Embeddings *e, const char
                      when);
 }
 
+static int64_t count_different(const Embeddings *e)
+{
+    int64_t *group = mem_alloc((size_t)e->n, sizeof(int64_t)), n = same_rows(e->matrix, e->n, e->dim, group);
+    mem_free(group);
+    return n;
+}
+
 // Rows of length 1, after centring or whitening where asked for.
 static int prepare_rows(const ClusteringOptions *options, Embeddings *e, Error *error)
 {
@@ -36,9 +44,10 @@ static int prepare_rows(const ClusteringOptions *options, Embeddings *e, Error *
                          (long long)e->n);
     if (normalise(options, e, "", error) < 0)
         return -1;
-    int64_t most = e->n / UTTS_PER_DIRECTION, keep = options->whiten < most ? options->whiten : most;
+    int64_t n_different = count_different(e), most = n_different / UTTS_PER_DIRECTION;
+    int64_t keep = options->whiten < most ? options->whiten : most;
     if (options->whiten > 0 && keep < FEWEST_DIRECTIONS)
-        log_info("whitening: left out, %lld utterances are too few", (long long)e->n);
+        log_info("whitening: left out, %lld different utterances are too few", (long long)n_different);
     if (keep >= FEWEST_DIRECTIONS) {
         float *whitened;
         int64_t kept;
@@ -75,43 +84,91 @@ int64_t clustering_points(const ClusteringOptions *options, int64_t n)
     return n < most ? n : most;
 }
 
+// The different rows, each once, with how many there are of it; c->point_of says which one an utterance has.
+typedef struct Different {
+    float *rows;     // [n, dim]; the embeddings' own where all differ
+    int64_t *counts; // [n] or NULL: all differ
+    int64_t n;
+} Different;
+
+static int find_different(Clustering *c, Different *different, Error *error)
+{
+    const Embeddings *e = &c->embeddings;
+    int64_t *group = mem_alloc((size_t)e->n, sizeof(int64_t));
+    *different = (Different){e->matrix, NULL, same_rows(e->matrix, e->n, e->dim, group)};
+    if (different->n == e->n) {
+        mem_free(group);
+        return 0;
+    }
+    log_info("%lld of %lld embeddings are the same as another one and stay with it",
+             (long long)(e->n - different->n), (long long)e->n);
+    c->point_of = group;
+    different->rows =
+        mem_try_alloc((size_t)different->n, (size_t)e->dim * sizeof(float), "the different rows", error);
+    different->counts = mem_zero((size_t)different->n, sizeof(int64_t));
+    for (int64_t i = 0; different->rows && i < e->n; i++)
+        if (different->counts[group[i]]++ == 0)
+            memcpy(different->rows + group[i] * e->dim, e->matrix + i * e->dim,
+                   (size_t)e->dim * sizeof(float));
+    return different->rows ? 0 : -1;
+}
+
+static void different_release(const Clustering *c, Different *different)
+{
+    if (different->rows != c->embeddings.matrix && different->rows != c->points)
+        mem_free(different->rows);
+    mem_free(different->counts);
+}
+
+// The different rows are the points. Where some are there several times, that is their weight.
+static void take_different(const Different *different, Clustering *c)
+{
+    c->points = different->rows;
+    c->n_points = different->n;
+    if (!different->counts)
+        return;
+    c->weights = mem_alloc((size_t)different->n, sizeof(double));
+    for (int64_t i = 0; i < different->n; i++)
+        c->weights[i] = (double)different->counts[i];
+}
+
 // Drops empty centroids and renumbers, so that every point stands for somebody.
-static void take_centroids(const ClusteringOptions *options, Kmeans *found, Clustering *c)
+static void take_centroids(const ClusteringOptions *options, Kmeans *found, const Different *different,
+                           Clustering *c)
 {
     int64_t dim = c->embeddings.dim, used = 0;
     int64_t *place = mem_alloc((size_t)found->n_centroids, sizeof(int64_t));
-    c->weights = options->weighted ? mem_alloc((size_t)found->n_centroids, sizeof(double)) : NULL;
+    c->weights = options->weighted ? mem_zero((size_t)found->n_centroids, sizeof(double)) : NULL;
     for (int64_t k = 0; k < found->n_centroids; k++) {
         place[k] = used;
         if (found->counts[k] == 0)
             continue;
         memmove(found->centroids + used * dim, found->centroids + k * dim, (size_t)dim * sizeof(float));
-        if (c->weights)
-            c->weights[used] = (double)found->counts[k];
         used++;
     }
-    for (int64_t i = 0; i < c->embeddings.n; i++)
+    for (int64_t i = 0; i < different->n; i++) {
         found->labels[i] = place[found->labels[i]];
+        if (c->weights)
+            c->weights[found->labels[i]] += different->counts ? (double)different->counts[i] : 1;
+    }
     mem_free(place);
     c->points = found->centroids;
-    c->point_of = found->labels;
     c->n_points = used;
     found->centroids = NULL;
-    found->labels = NULL;
+    for (int64_t i = 0; c->point_of && i < c->embeddings.n; i++)
+        c->point_of[i] = found->labels[c->point_of[i]];
+    if (!c->point_of) {
+        c->point_of = found->labels;
+        found->labels = NULL;
+    }
     kmeans_release(found);
 }
 
-static int make_points(const ClusteringOptions *options, Clustering *c, Error *error)
+static int run_kmeans(const ClusteringOptions *options, const Different *different, int64_t n_centroids,
+                      Clustering *c, Error *error)
 {
-    const Embeddings *e = &c->embeddings;
-    int64_t n_centroids = clustering_points(options, e->n);
+    int64_t n = different->n, dim = c->embeddings.dim;
     char text[32];
-    if (n_centroids == e->n) {
-        c->points = e->matrix;
-        c->n_points = e->n;
-        log_info("points: the %lld utterances themselves, no k-means", (long long)e->n);
-        return 0;
-    }
     KmeansOptions kmeans_options = kmeans_defaults(n_centroids);
     kmeans_options.n_iterations = (int)options->iterations;
     kmeans_options.n_redo = (int)options->redo;
@@ -120,16 +177,34 @@ static int make_points(const ClusteringOptions *options, Clustering *c, Error *e
     log_info(
         "k-means: %lld x %lld to %lld centroids, spherical, %d iterations, %d starts, every row used, seed "
         "%lld; takes %s",
-        (long long)e->n, (long long)e->dim, (long long)n_centroids, kmeans_options.n_iterations,
-        kmeans_options.n_redo, (long long)options->seed,
-        log_bytes(text, kmeans_bytes(e->n, e->dim, n_centroids)));
+        (long long)n, (long long)dim, (long long)n_centroids, kmeans_options.n_iterations,
+        kmeans_options.n_redo, (long long)options->seed, log_bytes(text, kmeans_bytes(n, dim, n_centroids)));
     Kmeans found;
-    if (kmeans(e->matrix, e->n, e->dim, &kmeans_options, &found, error) < 0)
+    if (kmeans(different->rows, n, dim, &kmeans_options, &found, error) < 0)
         return -1;
     log_info("k-means: mean cosine to the centroid %.4f, %lld empty centroids dropped",
-             found.objective / (double)e->n, (long long)found.n_empty);
-    take_centroids(options, &found, c);
+             found.objective / (double)n, (long long)found.n_empty);
+    take_centroids(options, &found, different, c);
     return 0;
+}
+
+static int make_points(const ClusteringOptions *options, Clustering *c, Error *error)
+{
+    Different different;
+    if (find_different(c, &different, error) < 0) {
+        different_release(c, &different);
+        return -1;
+    }
+    int64_t n_centroids = clustering_points(options, different.n);
+    int status = 0;
+    if (n_centroids == different.n) {
+        take_different(&different, c);
+        log_info("points: the %lld utterances themselves, no k-means", (long long)different.n);
+    } else {
+        status = run_kmeans(options, &different, n_centroids, c, error);
+    }
+    different_release(c, &different);
+    return status;
 }
 
 // --- the cut
@@ -151,9 +226,18 @@ static Linkage linkage_of(const ClusteringOptions *options)
     return strcmp(options->linkage, "ward") == 0 ? LINKAGE_WARD : LINKAGE_AVERAGE;
 }
 
-static int sweep_counts(const ClusteringOptions *options, Clustering *c, Error *error)
+// Up to this height points are the same but for the rounding of unit rows to float: a distance of about 1e-7,
+// which Ward's heights multiply by the root of the size.
+static double rounding_height(const ClusteringOptions *options)
+{
+    return linkage_of(options) == LINKAGE_WARD ? 1e-5 : 1e-12;
+}
+
+static int sweep_counts(const ClusteringOptions *options, Clustering *c, int64_t most, Error *error)
 {
     const Embeddings *e = &c->embeddings;
+    if (most == 1)
+        return error_set(error, "%s: all embeddings are the same; is the model trained?", options->name);
     Stability stability = {0};
     bool measured = c->n_points <= options->stability_points;
     if (measured && stability_begin(c->points, c->weights, c->n_points, e->dim, linkage_of(options),
@@ -163,7 +247,7 @@ static int sweep_counts(const ClusteringOptions *options, Clustering *c, Error *
         log_info(
             "agreement across parts of the points: left out, there are more than %lld (--stability-points)",
             (long long)options->stability_points);
-    int status = choose_clusters(&c->dendrogram, e->matrix, e->n, e->dim, c->point_of, SILHOUETTE_ROWS,
+    int status = choose_clusters(&c->dendrogram, most, e->matrix, e->n, e->dim, c->point_of, SILHOUETTE_ROWS,
                                  measured ? &stability : NULL, &c->sweep, error);
     stability_release(&stability);
     return status;
@@ -173,22 +257,24 @@ static int choose(const ClusteringOptions *options, Clustering *c, Error *error)
 {
     bool by_distance = !isnan(options->threshold_distance),
          by_similarity = !isnan(options->threshold_similarity);
+    int64_t most = dendrogram_count_at(&c->dendrogram, rounding_height(options));
     if (by_distance || by_similarity) {
         double height = by_distance ? options->threshold_distance : 1 - options->threshold_similarity;
-        c->n_clusters = dendrogram_count_at(&c->dendrogram, height);
+        c->n_clusters = dendrogram_count_at(&c->dendrogram, fmax(height, rounding_height(options)));
         log_info("cut: %lld clusters at %s linkage distance %.4f", (long long)c->n_clusters, options->linkage,
                  height);
         return 0;
     }
     if (strcmp(options->clusters, "auto") != 0) {
         c->n_clusters = strtoll(options->clusters, NULL, 10);
-        if (c->n_clusters > c->n_points)
-            return error_set(
-                error, "%lld clusters cannot be made from %lld points; lower --clusters or raise --centroids",
-                (long long)c->n_clusters, (long long)c->n_points);
+        if (c->n_clusters > most)
+            return error_set(error,
+                             "%lld clusters cannot be made from %lld different points; lower --clusters or "
+                             "raise --centroids",
+                             (long long)c->n_clusters, (long long)most);
         return 0;
     }
-    if (sweep_counts(options, c, error) < 0)
+    if (sweep_counts(options, c, most, error) < 0)
         return -1;
     print_sweep(&c->sweep);
     c->n_clusters = c->sweep.n_clusters;

@@ -1,5 +1,6 @@
 // Embeddings to clusters: whitening, k-means to centroids where there are many rows (FAISS), agglomeration of
-// these, a cut by count, by threshold or by evidence.
+// these, a cut by count, by threshold or by evidence. Equal embeddings are one point, whatever the way, and
+// end in one cluster.
 #pragma once
 #include <stdbool.h>
 

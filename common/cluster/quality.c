@@ -8,6 +8,9 @@
 #include "tensor/gemm.h"
 
 enum { SILHOUETTE_ROWS = 128 }; // rows per product
+// Cosine distances below this are the rounding of a float product of rows whose lengths are 1 but for
+// rounding: they count as 0.
+static const double PRODUCT_ROUNDING = 1e-6;
 
 // --- agreement
 
@@ -138,17 +141,41 @@ int64_t count_singletons(const int64_t *sizes, int64_t n_clusters)
 
 // --- silhouette
 
-// means [n_clusters, dim] of the rows
+// Row numbers by cluster, each cluster's in order: cluster c has those from the sum of the sizes before it
+// on.
+static int64_t *rows_by_cluster(const int64_t *labels, int64_t n, const int64_t *sizes, int64_t n_clusters)
+{
+    int64_t *next = mem_alloc((size_t)n_clusters, sizeof(int64_t)), at = 0;
+    int64_t *order = mem_alloc((size_t)n, sizeof(int64_t));
+    for (int64_t c = 0; c < n_clusters; at += sizes[c++])
+        next[c] = at;
+    for (int64_t i = 0; i < n; i++)
+        order[next[labels[i]]++] = i;
+    mem_free(next);
+    return order;
+}
+
+// means [n_clusters, dim] of the rows, summed in double.
 static void average_rows(const float *rows, int64_t n, int64_t dim, const int64_t *labels,
                          const int64_t *sizes, int64_t n_clusters, float *means)
 {
-    memset(means, 0, (size_t)(n_clusters * dim) * sizeof(float));
-    for (int64_t i = 0; i < n; i++)
+    int64_t *order = rows_by_cluster(labels, n, sizes, n_clusters), at = 0;
+    double *sums = mem_alloc((size_t)dim, sizeof(double));
+    for (int64_t c = 0; c < n_clusters; at += sizes[c++]) {
+        memset(sums, 0, (size_t)dim * sizeof(double));
+        for (int64_t i = at; i < at + sizes[c]; i++)
+            for (int64_t d = 0; d < dim; d++)
+                sums[d] += rows[order[i] * dim + d];
         for (int64_t d = 0; d < dim; d++)
-            means[labels[i] * dim + d] += rows[i * dim + d];
-    for (int64_t c = 0; c < n_clusters; c++)
-        for (int64_t d = 0; d < dim; d++)
-            means[c * dim + d] /= (float)sizes[c];
+            means[c * dim + d] = (float)(sums[d] / (double)sizes[c]);
+    }
+    mem_free(sums);
+    mem_free(order);
+}
+
+static double cosine_distance(double product)
+{
+    return 1 - product < PRODUCT_ROUNDING ? 0 : 1 - product;
 }
 
 // From one row's products with the means: (b - a) / max(a, b), a over the others of its own cluster.
@@ -160,7 +187,7 @@ static double silhouette_of(const float *products, int64_t own, const int64_t *s
     for (int64_t c = 0; c < n_clusters; c++)
         if (c != own && products[c] > nearest)
             nearest = products[c];
-    double a = 1 - (size * products[own] - 1) / (size - 1), b = 1 - nearest;
+    double a = cosine_distance((size * products[own] - 1) / (size - 1)), b = cosine_distance(nearest);
     double larger = fmax(a, b);
     return larger > 0 ? (b - a) / larger : 0;
 }

@@ -25,7 +25,7 @@ int64_t count_singletons(const int64_t *sizes, int64_t n_clusters);
 
 // Mean silhouette in cosine distance over `n_sample` rows evenly spread over all n (all when 0 or > n). Exact
 // per row: for rows of length 1 the mean cosine distance to a cluster is 1 - row . mean(cluster), so it needs
-// n_sample x n_clusters products and O(n dim) memory. A singleton's silhouette is 0 (Rousseeuw 1987). 0 for
-// one cluster.
+// n_sample x n_clusters products and O(n dim) memory. A singleton's silhouette is 0 (Rousseeuw 1987), as is
+// that of a row at no distance from its own cluster and another one. 0 for one cluster. Always in [-1, 1].
 int silhouette_measure(const float *rows, int64_t n, int64_t dim, const int64_t *labels, int64_t n_clusters,
                        int64_t n_sample, double *silhouette, Error *error);

@@ -10,6 +10,8 @@ void dsyev_(const char *job, const char *triangle, const int *n, double *a, cons
             double *eigenvalues, double *work, const int *n_work, int *info);
 
 static const double SMALLEST_VARIANCE = 1e-6; // of the largest
+// Of the rows' mean squared length. Numbers rounded to float vary by less than 1e-14 of it in any direction.
+static const double ROUNDING_VARIANCE = 1e-12;
 
 static void column_means(const float *rows, int64_t n, int64_t dim, double *mean)
 {
@@ -52,6 +54,14 @@ static int decompose(double *matrix, int64_t dim, double *eigenvalues, Error *er
                : error_set(error, "whitening: the covariance matrix has no eigenvalues (LAPACK %d)", info);
 }
 
+static double mean_squared_length(const float *rows, int64_t n, int64_t dim)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n * dim; i++)
+        sum += (double)rows[i] * rows[i];
+    return sum / (double)n;
+}
+
 // y_k = <x - mean, v_k> / sqrt(lambda_k); vectors [dim, dim], row k belongs to eigenvalue k.
 static void project(const float *rows, int64_t n, int64_t dim, const double *mean, const double *vectors,
                     const double *eigenvalues, int64_t kept, float *whitened)
@@ -81,10 +91,11 @@ int whiten(const float *rows, int64_t n, int64_t dim, int64_t keep, float **whit
 
     int64_t most = keep < dim ? keep : dim, n_kept = 0;
     most = most < n - 1 ? most : n - 1;
-    double largest = eigenvalues[dim - 1];
-    while (status == 0 && n_kept < most && eigenvalues[dim - 1 - n_kept] > SMALLEST_VARIANCE * largest)
+    double least =
+        fmax(SMALLEST_VARIANCE * eigenvalues[dim - 1], ROUNDING_VARIANCE * mean_squared_length(rows, n, dim));
+    while (status == 0 && n_kept < most && eigenvalues[dim - 1 - n_kept] > least)
         n_kept++;
-    if (status == 0 && !(largest > 0))
+    if (status == 0 && n_kept == 0)
         status = error_set(error, "whitening: all embeddings are the same; is the model trained?");
     float *result =
         status == 0 ? mem_try_alloc((size_t)(n * n_kept), sizeof(float), "whitening", error) : NULL;

@@ -4,6 +4,9 @@
 
 #include "base/memory.h"
 
+// Of a row's length: less is left only by rounding.
+static const double NOTHING_LEFT = 1e-6;
+
 int64_t rows_normalise(float *matrix, int64_t n, int64_t dim)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -35,9 +38,17 @@ float *rows_mean(const float *matrix, int64_t n, int64_t dim)
 
 void rows_subtract(float *matrix, int64_t n, int64_t dim, const float *row)
 {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t d = 0; d < dim; d++)
-            matrix[i * dim + d] -= row[d];
+    for (int64_t i = 0; i < n; i++) {
+        float *x = matrix + i * dim;
+        double before = 0, after = 0;
+        for (int64_t d = 0; d < dim; d++) {
+            before += (double)x[d] * x[d];
+            x[d] -= row[d];
+            after += (double)x[d] * x[d];
+        }
+        for (int64_t d = 0; d < dim && after < NOTHING_LEFT * NOTHING_LEFT * before; d++)
+            x[d] = 0;
+    }
 }
 
 void rows_subtract_mean(float *matrix, int64_t n, int64_t dim)

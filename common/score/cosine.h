@@ -10,7 +10,8 @@ int64_t rows_normalise(float *matrix, int64_t n, int64_t dim);
 // Subtracts the mean row.
 void rows_subtract_mean(float *matrix, int64_t n, int64_t dim);
 
-// The mean row, a new block [dim]; and a row's subtraction from all.
+// The mean row, a new block [dim]; and a row's subtraction from all. A row of which only rounding is left
+// becomes zero.
 float *rows_mean(const float *matrix, int64_t n, int64_t dim);
 void rows_subtract(float *matrix, int64_t n, int64_t dim, const float *row);
 

@@ -67,7 +67,7 @@ cluster --clusters 20 --previous large.tar.zst || { fail "a round after --min-si
 refuses 1 'no cluster has 100 utterances' --clusters 20 --min-size 100
 
 rm -f labels.tar.zst clusters.json
-refuses 1 'cannot be made from 120 points' --clusters 121
+refuses 1 'cannot be made from 120 different points' --clusters 121
 refuses 2 '--clusters is a count or' --clusters many
 refuses 2 'needs --linkage average' --threshold-similarity 0.5
 head -110 truth >short

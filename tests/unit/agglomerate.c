@@ -146,10 +146,60 @@ static void survives_equal_points(void **state)
     }
 }
 
+// Equal rows of length 1, whose product is 1 but for rounding, and lone ones: the equal ones merge at height
+// 0, first, in both linkages, and no height is negative.
+static void equal_points_merge_at_zero(void **state)
+{
+    (void)state;
+    enum { N = 60, EQUAL = 50, DIM = 37 };
+    static float rows[N * DIM];
+    Rng rng = rng_stream((uint64_t)time(NULL), "equal points", 0, 0);
+    for (int i = 0; i < N; i++)
+        for (int d = 0; d < DIM; d++)
+            rows[i * DIM + d] = i > 0 && i < EQUAL ? rows[d] : (float)rng_normal(&rng);
+    rows_normalise(rows, N, DIM);
+    for (int linkage = 0; linkage < 2; linkage++) {
+        Dendrogram d;
+        Error error = {0};
+        int64_t labels[N];
+        assert_int_equal(agglomerate(rows, NULL, N, DIM, (Linkage)linkage, &d, &error), 0);
+        assert_int_equal(dendrogram_count_at(&d, 0), N - EQUAL + 1);
+        for (int m = 0; m < N - 1; m++)
+            assert_true(d.merges[m].height >= 0);
+        dendrogram_cut(&d, N - EQUAL + 1, labels);
+        for (int i = 0; i < N; i++)
+            assert_int_equal(labels[i], i < EQUAL ? 0 : i - EQUAL + 1);
+        dendrogram_release(&d);
+    }
+}
+
+// Squares that overflow a float, and such that vanish in one: the groups are found all the same.
+static void survives_extreme_lengths(void **state)
+{
+    (void)state;
+    enum { N = 12, DIM = 3 };
+    const float scales[] = {1e30F, 1e-15F};
+    for (int s = 0; s < 2; s++) {
+        float rows[N * DIM];
+        for (int i = 0; i < N * DIM; i++)
+            rows[i] = scales[s] * (float)((i / DIM % 3 == i % DIM ? 5 : 0) + 0.01 * (i / DIM));
+        Dendrogram d;
+        Error error = {0};
+        int64_t labels[N];
+        assert_int_equal(agglomerate(rows, NULL, N, DIM, LINKAGE_WARD, &d, &error), 0);
+        assert_true(isfinite(d.merges[N - 2].height) && d.merges[0].height > 0);
+        dendrogram_cut(&d, 3, labels);
+        for (int i = 0; i < N; i++)
+            assert_int_equal(labels[i], i % 3);
+        dendrogram_release(&d);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(equals_the_greedy_algorithm),
-                                       cmocka_unit_test(cuts_a_small_tree),
-                                       cmocka_unit_test(survives_equal_points)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equals_the_greedy_algorithm), cmocka_unit_test(cuts_a_small_tree),
+        cmocka_unit_test(survives_equal_points), cmocka_unit_test(equal_points_merge_at_zero),
+        cmocka_unit_test(survives_extreme_lengths)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,8 +11,10 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "cluster/choose_clusters.h"
+#include "cluster/clustering.h"
 #include "cluster/kmeans.h"
 #include "cluster/quality.h"
+#include "cluster/same_rows.h"
 #include "cluster/stable_labels.h"
 #include "score/cosine.h"
 
@@ -70,8 +72,8 @@ static void chooses_the_number_of_speakers(void **state)
             Sweep sweep;
             Error error = {0};
             assert_int_equal(agglomerate(m.rows, NULL, m.n, DIM, (Linkage)linkage, &dendrogram, &error), 0);
-            assert_int_equal(choose_clusters(&dendrogram, m.rows, m.n, DIM, NULL, 5000, NULL, &sweep, &error),
-                             0);
+            assert_int_equal(
+                choose_clusters(&dendrogram, m.n, m.rows, m.n, DIM, NULL, 5000, NULL, &sweep, &error), 0);
             if (fabs((double)sweep.n_clusters / (double)counts[i] - 1) > 0.25)
                 fail_msg("%lld speakers, linkage %d: chose %lld", (long long)counts[i], linkage,
                          (long long)sweep.n_clusters);
@@ -146,6 +148,95 @@ static void silhouette_equals_brute_force(void **state)
     if (fabs(silhouette - expected) > 1e-5)
         fail_msg("silhouette %.8f, brute force %.8f", silhouette, expected);
     mixture_release(&m);
+}
+
+// Rows that differ by rounding alone, cut apart: no silhouette is made of that, and none is beyond 1.
+static void silhouette_of_equal_rows_is_bounded(void **state)
+{
+    (void)state;
+    enum { N = 60, EQUAL = 50 };
+    Rng rng = rng_stream(fresh_seed(), "equal rows", 0, 0);
+    static float rows[N * DIM];
+    int64_t labels[N];
+    for (int i = 0; i < N; i++)
+        for (int d = 0; d < DIM; d++)
+            rows[i * DIM + d] = i > 0 && i < EQUAL ? rows[d] * (float)(1 + i % 5) : (float)rng_normal(&rng);
+    rows_normalise(rows, N, DIM);
+    for (int k = 2; k < EQUAL; k++) {
+        for (int i = 0; i < N; i++)
+            labels[i] = i < EQUAL ? i % (k - 1) : k - 1;
+        double silhouette;
+        Error error = {0};
+        assert_int_equal(silhouette_measure(rows, N, DIM, labels, k, 0, &silhouette, &error), 0);
+        if (!(silhouette >= -1 && silhouette <= 1) || (k > 2 && silhouette > 0.01))
+            fail_msg("silhouette %g of %d clusters", silhouette, k);
+    }
+}
+
+static void equal_rows_are_found(void **state)
+{
+    (void)state;
+    const float rows[] = {1, 2, 0, 3, 1, 2, -0.0F, 3, 2, 1, 0, 3, NAN, 1};
+    const int64_t expected[] = {0, 1, 0, 1, 2, 1, 3};
+    int64_t group[7];
+    assert_int_equal(same_rows(rows, 7, 2, group), 4);
+    assert_memory_equal(group, expected, sizeof expected);
+}
+
+// Embeddings e = {matrix, names}; the cut is by count.
+static int cluster_rows(const float *rows, int64_t n, ClusteringOptions options, Clustering *c, Error *error)
+{
+    *c = (Clustering){.embeddings = {mem_alloc((size_t)n, DIM * sizeof(float)),
+                                     mem_alloc((size_t)n, sizeof(char *)), n, DIM}};
+    memcpy(c->embeddings.matrix, rows, (size_t)n * DIM * sizeof(float));
+    for (int64_t i = 0; i < n; i++)
+        c->embeddings.utts[i] = mem_printf("u%03d", (int)i);
+    options.name = "these";
+    int64_t *classes = mem_zero((size_t)n, sizeof(int64_t));
+    int status = cluster_embeddings(&options, c, classes, error);
+    mem_free(classes);
+    return status;
+}
+
+// Copies of whole recordings, more than half of all: through every way to the labels they stay together, and
+// cuts that would have to part them are refused.
+static void copies_stay_together(void **state)
+{
+    (void)state;
+    enum { N = 240, KINDS = 70 };
+    Rng rng = rng_stream(fresh_seed(), "copies", 0, 0);
+    static float rows[N * DIM];
+    int kind[N];
+    for (int i = 0; i < N; i++) {
+        kind[i] = i < KINDS ? i : (int)rng_below(&rng, KINDS / 5);
+        for (int d = 0; d < DIM; d++)
+            rows[i * DIM + d] = i < KINDS ? (float)rng_normal(&rng) : rows[kind[i] * DIM + d];
+    }
+    for (int way = 0; way < 32; way++) {
+        ClusteringOptions options = clustering_defaults();
+        options.linkage = way & 1 ? "average" : "ward";
+        options.centroids = way & 2 ? 40 : 0;
+        options.weighted = way & 4;
+        options.whiten = way & 8 ? 10 : 0;
+        options.clusters = way & 16 ? "35" : "auto";
+        Clustering c;
+        Error error = {0};
+        if (cluster_rows(rows, N, options, &c, &error) < 0)
+            fail_msg("way %d: %s", way, error.text);
+        for (int i = KINDS; i < N; i++)
+            assert_int_equal(c.labels[i], c.labels[kind[i]]);
+        for (int64_t r = 0; r < c.sweep.n_rows; r++)
+            assert_true(c.sweep.rows[r].silhouette <= 1 && c.sweep.rows[r].silhouette >= -1 &&
+                        c.sweep.rows[r].n_clusters <= KINDS);
+        clustering_release(&c);
+    }
+    Clustering c;
+    Error error = {0};
+    ClusteringOptions options = clustering_defaults();
+    options.clusters = "71";
+    assert_int_equal(cluster_rows(rows, N, options, &c, &error), -1);
+    assert_non_null(strstr(error.text, "71 clusters cannot be made from 70 different"));
+    clustering_release(&c);
 }
 
 // Pair counts over all pairs.
@@ -228,10 +319,15 @@ static void numbers_follow_the_larger_overlap(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chooses_the_number_of_speakers),   cmocka_unit_test(parts_agree_on_speakers),
-        cmocka_unit_test(silhouette_equals_brute_force),    cmocka_unit_test(agreement_equals_brute_force),
-        cmocka_unit_test(kmeans_finds_separate_groups),     cmocka_unit_test(kmeans_refuses_bad_input),
-        cmocka_unit_test(numbers_follow_the_larger_overlap)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(chooses_the_number_of_speakers),
+                                       cmocka_unit_test(parts_agree_on_speakers),
+                                       cmocka_unit_test(silhouette_equals_brute_force),
+                                       cmocka_unit_test(agreement_equals_brute_force),
+                                       cmocka_unit_test(kmeans_finds_separate_groups),
+                                       cmocka_unit_test(kmeans_refuses_bad_input),
+                                       cmocka_unit_test(numbers_follow_the_larger_overlap),
+                                       cmocka_unit_test(silhouette_of_equal_rows_is_bounded),
+                                       cmocka_unit_test(equal_rows_are_found),
+                                       cmocka_unit_test(copies_stay_together)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

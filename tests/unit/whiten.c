@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "base/memory.h"
@@ -83,12 +84,39 @@ static void equal_rows_are_refused(void **state)
     assert_null(white);
 }
 
+// A common row plus one direction of a hundredth, rounded to float: the other directions hold nothing but
+// rounding, whatever their share of the largest variance.
+static void rounding_is_no_direction(void **state)
+{
+    (void)state;
+    enum { COUNT = 40, WIDTH = 12 };
+    const double scales[] = {1e-2, 2e-5};
+    for (int s = 0; s < 2; s++) {
+        float rows[COUNT * WIDTH], *white = NULL;
+        int64_t kept = 0;
+        Error error = {0};
+        for (int i = 0; i < COUNT * WIDTH; i++) // a column is constant, too
+            rows[i] = i % WIDTH == 3
+                          ? 1
+                          : (float)(1.0 / 3 + i % WIDTH + scales[s] * (i / WIDTH % 7 - 3) * (i % WIDTH));
+        assert_int_equal(whiten(rows, COUNT, WIDTH, 100, &white, &kept, &error), 0);
+        assert_int_equal(kept, 1);
+        mem_free(white);
+    }
+    float noise[3 * 2] = {1, 1, 1.0000001F, 1, 1, 0.99999994F}, *white = NULL;
+    int64_t kept;
+    Error error = {0};
+    assert_int_equal(whiten(noise, 3, 2, 2, &white, &kept, &error), -1);
+    assert_non_null(strstr(error.text, "are the same"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(covariance_is_identity),
         cmocka_unit_test(strongest_directions_are_kept),
         cmocka_unit_test(equal_rows_are_refused),
+        cmocka_unit_test(rounding_is_no_direction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
