@@ -220,11 +220,13 @@ static int evaluate(const Settings *settings, int64_t seed, Embeddings *embeddin
                        .cohort_labels = settings->cohort_labels,
                        .top = strcmp(settings->norm, "as-norm") == 0 ? settings->top : 0,
                        .crops = settings->crop_embeddings};
-    if (score_trials(&scoring, settings->embeddings, embeddings, trials, scores, error) < 0 ||
+    bool normalised;
+    if (score_trials(&scoring, settings->embeddings, embeddings, trials, scores, &normalised, error) < 0 ||
         calibrate(settings, trials, scores, error) < 0 ||
         trials_det_curve(trials, scores, &result->curve, error) < 0)
         return -1;
     result->measured = true;
+    result->norm = normalised ? settings->norm : "none";
     result->eer = det_eer(&result->curve, &result->eer_threshold);
     result->interval = eer_interval(trials, scores, embeddings->n, seed);
     result->min_dcf_p01 = det_min_dcf(&result->curve, 0.01);
@@ -287,7 +289,7 @@ int main(int argc, char **argv)
         option_input("cohort", &s.cohort, "FILE", "embeddings of other utterances"),
         option_input("cohort-labels", &s.cohort_labels, "FILE",
                      "their pseudo-speakers: the cohort is each one's mean"),
-        option_integer("top", &s.top, 1, 1e9, "of the cohort, the nearest that count in as-norm"),
+        option_integer("top", &s.top, 2, 1e9, "of the cohort, the nearest that count in as-norm"),
         option_input("crop-embeddings", &s.crop_embeddings, "FILE",
                      "of voxloop-extract --crops: scores are averaged with the crops' mean cosine"),
         option_input("pair-head", &s.pair_head, "MODEL",
@@ -320,6 +322,11 @@ int main(int argc, char **argv)
     bool normalises = strcmp(s.norm, "none") != 0;
     if (normalises == !s.cohort)
         program_misuse(&program, "--norm s-norm or as-norm and --cohort FILE belong together");
+    if (s.cohort_labels && !s.cohort)
+        program_misuse(&program,
+                       "--cohort-labels FILE names the speakers of --cohort FILE, which is missing");
+    if (s.list && !embeddings_take_list(s.embeddings))
+        program_misuse(&program, "--list names the rows of a .npy, and %s is none", s.embeddings);
     Error error = {0};
     SessionRule *rule = session_rule_create(s.session, &error);
     if (!rule)

@@ -80,17 +80,22 @@ static void minimise(const Fit *fit, double *a, double *b)
     }
 }
 
+// In units of the largest score, whose square may be beyond a double.
 static Fit prepare(const double *scores, const bool *targets, int64_t n)
 {
     Fit fit = {.scores = scores, .targets = targets, .n = n};
-    double sum = 0, squares = 0, n_target = 0;
+    double unit = 0, sum = 0, squares = 0, n_target = 0;
     for (int64_t i = 0; i < n; i++) {
-        sum += scores[i];
-        squares += scores[i] * scores[i];
+        unit = fmax(unit, fabs(scores[i]));
         n_target += targets[i];
     }
-    fit.mean = sum / (double)n;
-    fit.deviation = sqrt(fmax(squares / (double)n - fit.mean * fit.mean, 0));
+    unit = unit > 0 ? unit : 1;
+    for (int64_t i = 0; i < n; i++)
+        sum += scores[i] / unit;
+    for (int64_t i = 0; i < n; i++)
+        squares += (scores[i] / unit - sum / (double)n) * (scores[i] / unit - sum / (double)n);
+    fit.mean = sum / (double)n * unit;
+    fit.deviation = sqrt(squares / (double)n) * unit;
     fit.weight[true] = 0.5 / n_target;
     fit.weight[false] = 0.5 / ((double)n - n_target);
     return fit;
@@ -111,7 +116,10 @@ int calibration_fit(const double *scores, const bool *targets, int64_t n, Calibr
     if (!(a > 0))
         return error_set(error,
                          "target trials do not score higher than nontarget ones: nothing to calibrate");
-    *calibration = (Calibration){a / fit.deviation, b - a * fit.mean / fit.deviation};
+    Calibration made = {a / fit.deviation, b - a * (fit.mean / fit.deviation)};
+    if (!isfinite(made.scale) || !isfinite(made.offset) || !(made.scale > 0))
+        return error_set(error, "the scores are too large or too alike to calibrate");
+    *calibration = made;
     return 0;
 }
 

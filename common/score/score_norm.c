@@ -7,7 +7,7 @@
 #include "tensor/gemm.h"
 
 enum { BLOCK_ROWS = 256 };
-static const double DEVIATION_FLOOR = 1e-6;
+static const double SMALLEST_DEVIATION = 1e-6; // what float products vary by
 
 static int descending(const void *a, const void *b)
 {
@@ -23,13 +23,32 @@ static void moments(const float *values, int64_t n, double *mean, double *deviat
     *mean = sum / (double)n;
     for (int64_t i = 0; i < n; i++)
         squares += (values[i] - *mean) * (values[i] - *mean);
-    *deviation = fmax(sqrt(squares / (double)n), DEVIATION_FLOOR);
+    *deviation = sqrt(squares / (double)n);
+}
+
+static void lend_deviations(CohortStatistics *s, int64_t n)
+{
+    double sum = 0;
+    s->n_flat = 0;
+    s->first_flat = -1;
+    for (int64_t i = n; i-- > 0;) {
+        if (s->deviation[i] >= SMALLEST_DEVIATION) {
+            sum += s->deviation[i];
+            continue;
+        }
+        s->n_flat++;
+        s->first_flat = i;
+    }
+    for (int64_t i = 0; i < n && s->n_flat < n; i++)
+        if (s->deviation[i] < SMALLEST_DEVIATION)
+            s->deviation[i] = sum / (double)(n - s->n_flat);
 }
 
 CohortStatistics cohort_statistics(const float *rows, int64_t n, const float *cohort, int64_t n_cohort,
                                    int64_t dim, int64_t top)
 {
-    CohortStatistics s = {mem_alloc((size_t)n, sizeof(double)), mem_alloc((size_t)n, sizeof(double))};
+    CohortStatistics s = {.mean = mem_alloc((size_t)n, sizeof(double)),
+                          .deviation = mem_alloc((size_t)n, sizeof(double))};
     float *scores = mem_alloc((size_t)BLOCK_ROWS * (size_t)n_cohort, sizeof(float));
     bool adaptive = top > 0 && top < n_cohort;
     for (int64_t first = 0; first < n; first += BLOCK_ROWS) {
@@ -44,6 +63,7 @@ CohortStatistics cohort_statistics(const float *rows, int64_t n, const float *co
         }
     }
     mem_free(scores);
+    lend_deviations(&s, n);
     return s;
 }
 
@@ -74,7 +94,7 @@ float *class_means(const float *rows, const int64_t *labels, int64_t n, int64_t 
         double squares = 0;
         for (int64_t d = 0; d < dim; d++)
             squares += sums[c * dim + d] * sums[c * dim + d];
-        for (int64_t d = 0; d < dim && squares > 0; d++)
+        for (int64_t d = 0; d < dim && squares > SMALLEST_DEVIATION * SMALLEST_DEVIATION; d++)
             means[c * dim + d] = (float)(sums[c * dim + d] / sqrt(squares));
     }
     mem_free(sums);

@@ -9,12 +9,14 @@
 #include "score/trials.h"
 
 typedef struct CohortStatistics { // of each row's scores against the cohort
-    double *mean, *deviation;     // [n]; population deviation, at least 1e-6
+    double *mean, *deviation;     // [n]; population deviation
+    int64_t n_flat, first_flat;   // rows whose scores do not vary (by 1e-6); -1: none
 } CohortStatistics;
 
 // rows [n, dim] and cohort [n_cohort, dim], all of length 1. Over the `top` largest scores of a row
 // (AS-norm); 0, or more than there are: over all (S-norm). A block of rows against the cohort is in memory at
-// a time.
+// a time. A row whose scores do not vary says nothing about a deviation: it gets the mean one of the others;
+// where all are so (n_flat = n), the statistics are of no use.
 CohortStatistics cohort_statistics(const float *rows, int64_t n, const float *cohort, int64_t n_cohort,
                                    int64_t dim, int64_t top);
 void cohort_statistics_release(CohortStatistics *statistics);

@@ -54,15 +54,41 @@ static int load_cohort(const Scoring *s, const char *name, const Embeddings *emb
     return s->cohort_labels ? take_class_means(s->cohort_labels, cohort, error) : 0;
 }
 
-static void normalise(int64_t top, const Embeddings *embeddings, const Embeddings *cohort,
+// What a cohort cannot do is said; false: it can do nothing, and the scores stay as they are.
+static bool judge_cohort(const char *path, const Embeddings *embeddings, const Embeddings *cohort,
+                         const CohortStatistics *statistics)
+{
+    long long n_flat = (long long)statistics->n_flat;
+    if (n_flat == embeddings->n) {
+        log_warn(
+            "%s: against these %lld the scores of no embedding vary: they stay cosines; take a cohort of "
+            "many speakers",
+            path, (long long)cohort->n);
+        return false;
+    }
+    if (n_flat > 0)
+        log_warn("%s: against these %lld the scores of %lld embeddings do not vary (the first is %s); they "
+                 "take the others' mean deviation",
+                 path, (long long)cohort->n, n_flat, embeddings->utts[statistics->first_flat]);
+    return true;
+}
+
+static bool normalise(const Scoring *s, const Embeddings *embeddings, const Embeddings *cohort,
                       const Trials *trials, double *scores)
 {
-    log_info("%s: cohort of %lld, the %lld nearest count", top > 0 ? "as-norm" : "s-norm",
-             (long long)cohort->n, (long long)(top > 0 && top < cohort->n ? top : cohort->n));
-    CohortStatistics statistics =
-        cohort_statistics(embeddings->matrix, embeddings->n, cohort->matrix, cohort->n, embeddings->dim, top);
-    score_normalise(trials, &statistics, scores);
+    log_info("%s: cohort of %lld, the %lld nearest count", s->top > 0 ? "as-norm" : "s-norm",
+             (long long)cohort->n, (long long)(s->top > 0 && s->top < cohort->n ? s->top : cohort->n));
+    if (s->top > cohort->n)
+        log_warn("%s: a cohort of %lld has not the %lld nearest that are to count (--top): all count, as in "
+                 "s-norm",
+                 s->cohort, (long long)cohort->n, (long long)s->top);
+    CohortStatistics statistics = cohort_statistics(embeddings->matrix, embeddings->n, cohort->matrix,
+                                                    cohort->n, embeddings->dim, s->top);
+    bool useful = judge_cohort(s->cohort, embeddings, cohort, &statistics);
+    if (useful)
+        score_normalise(trials, &statistics, scores);
     cohort_statistics_release(&statistics);
+    return useful;
 }
 
 // Averages each score with the mean cosine over all pairs of the two utterances' crops, which is the product
@@ -95,10 +121,11 @@ static int add_crops(const char *path, const Embeddings *embeddings, const Trial
 }
 
 int score_trials(const Scoring *s, const char *name, Embeddings *embeddings, const Trials *trials,
-                 double *scores, Error *error)
+                 double *scores, bool *normalised, Error *error)
 {
     Embeddings cohort = {0};
     float *mean = NULL;
+    *normalised = false;
     int status = s->cohort ? load_cohort(s, name, embeddings, &cohort, &mean, error) : 0;
     if (mean)
         rows_subtract(embeddings->matrix, embeddings->n, embeddings->dim, mean);
@@ -109,7 +136,7 @@ int score_trials(const Scoring *s, const char *name, Embeddings *embeddings, con
     if (status == 0) {
         cosine_score(embeddings->matrix, embeddings->dim, trials, scores);
         if (s->cohort)
-            normalise(s->top, embeddings, &cohort, trials, scores);
+            *normalised = normalise(s, embeddings, &cohort, trials, scores);
         if (s->crops)
             status = add_crops(s->crops, embeddings, trials, scores, error);
     }

@@ -15,5 +15,7 @@ typedef struct Scoring {
 } Scoring;
 
 // embeddings: from the file `name`, for errors; they are centred and get length 1. scores [trials->n].
+// *normalised: by the cohort; one that tells nothing, since no score varies over it, leaves them, with a
+// warning.
 int score_trials(const Scoring *scoring, const char *name, Embeddings *embeddings, const Trials *trials,
-                 double *scores, Error *error);
+                 double *scores, bool *normalised, Error *error);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -128,6 +129,19 @@ static void extremes(void **state)
     Error error = {0};
     assert_int_equal(calibration_fit((double[]){0.9, 0.8, 0.1, 0.2}, targets, 4, &c, &separable, &error), 0);
     assert_true(separable && isfinite(c.scale) && isfinite(c.offset));
+    // Far out, or hardly apart: still a finite map that puts every trial on its side.
+    static const double APART[][4] = {{1e300, 9e299, -1e300, -9e299},
+                                      {1e9 + 1, 1e9 + 2, 1e9 - 1, 1e9 - 2},
+                                      {1e-200, 2e-200, -1e-200, -2e-200},
+                                      {0.5 + 1e-15, 1, 0.5 - 1e-15, 0}};
+    for (int k = 0; k < 4; k++) {
+        double scores[4];
+        memcpy(scores, APART[k], sizeof scores);
+        assert_int_equal(calibration_fit(scores, targets, 4, &c, &separable, &error), 0);
+        calibration_apply(&c, scores, 4);
+        for (int i = 0; i < 4; i++)
+            assert_true(isfinite(scores[i]) && (k == 3 || (scores[i] > 0) == targets[i]));
+    }
     assert_int_equal(calibration_fit((double[]){0.1, 0.2, 0.8, 0.9}, targets, 4, &c, &separable, &error), -1);
     assert_int_equal(calibration_fit((double[]){1, 1, 1, 1}, targets, 4, &c, &separable, &error), -1);
 }
