@@ -242,5 +242,7 @@ int main(int argc, char **argv)
                            "Interrupted, the same command goes on from its last checkpoint, FILE.resume. "
                            "--clip holds for all gradients together."};
     program_begin(&program, finetune_options(&f), argc, argv);
+    if (f.classifier.keep_classes && !f.classifier.start_path)
+        program_misuse(&program, "--keep-classes keeps those of --init FILE, which is missing");
     return training_main(&program, &f.train, &KIND, &f);
 }

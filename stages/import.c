@@ -239,6 +239,12 @@ int main(int argc, char **argv)
                    "wespeaker's ECAPA-TDNN and ResNet and the authors' MFA-Conformer; the form is recognised "
                    "by the names."};
     program_begin(&program, options, argc, argv);
+    if (s.export && (s.architecture || s.ignore))
+        program_misuse(
+            &program,
+            "--architecture and --ignore are for reading other toolkits' weights, not for --export");
+    if (!s.export && strcmp(s.form, "auto") != 0)
+        program_misuse(&program, "--form is for --export; what is read tells its form by its names");
     if (is_up_to_date(&program, &s))
         return 0;
     outputs_check(&program, s.export && strcmp(s.form, "hugging-face") == 0 ? "out" : NULL);

@@ -216,6 +216,9 @@ int main(int argc, char **argv)
                        .summary = "Reads recordings in any format and rate into shards of 16 kHz mono audio.",
                        .usage = "[options] --audio PATH --out DIR"};
     program_begin(&program, options, argc, argv);
+    if (settings.limits.min_seconds > settings.limits.max_seconds)
+        program_misuse(&program, "--min-seconds %g is more than --max-seconds %g",
+                       settings.limits.min_seconds, settings.limits.max_seconds);
     Error error = {0};
     Preparation p = {.settings = &settings};
     int status = audio_sources_find(settings.audio, settings.segments, &p.sources, &error);

@@ -129,6 +129,8 @@ int main(int argc, char **argv)
     program_begin(&program, options, argc, argv);
     if (!arguments.out && !arguments.line && !arguments.table)
         program_misuse(&program, "nothing to do: give --out FILE, --line ROUND or --table ROUND,...");
+    if (arguments.truth && !arguments.out)
+        program_misuse(&program, "--truth FILE is for the page; give --out FILE");
     look_at_work(&program, arguments.work);
     if (up_to_date(&program, arguments.line || arguments.table ? NULL : arguments.out))
         return 0;

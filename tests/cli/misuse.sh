@@ -25,6 +25,18 @@ for program in $programs; do
     expect_one_line 2 'nowhere.ini' "$bin/$program" --config nowhere.ini
     expect_one_line 2 '--[a-z]' "$bin/$program" # a required option is missing
 done
+# Options that contradict each other, or are of no use without another one: said, not ignored. (cluster's and evaluate's
+# are in cluster_odd.sh and evaluate_odd.sh.)
+contradicts() { # PATTERN PROGRAM OPTION...
+    expect_one_line 2 "$1" "$bin/voxloop-$2" "${@:3}"
+}
+contradicts 'architecture and --ignore are for reading' import --model x --out y --export --ignore z
+contradicts 'architecture and --ignore are for reading' import --model x --out y --export --architecture channels=8
+contradicts 'form is for --export' import --model x --out y --form wespeaker
+contradicts 'keep-classes .* --init FILE' finetune --audio x --labels y --out z --keep-classes
+contradicts 'truth FILE is for the page' report --work x --line iter0 --truth y
+contradicts 'min-seconds 20 is more than --max-seconds 10' prepare --audio x --out y --min-seconds 20 --max-seconds 10
+contradicts 'halves and --crops exclude' extract --audio x --model y --out z --halves 3 --crops 3
 [ "$(ls)" = "$(printf 'output\nsection.ini\nsyntax.ini\ntop.ini\nvalue.ini')" ] || fail "misuse left files: $(ls)"
 # A configuration file of another system; one that is no text, and one whose value is cut by a NUL.
 plan() { "$bin/voxloop-cluster" --config "$1" --plan 100 --embeddings - --out - --report -; }
