@@ -10,6 +10,7 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/progress.h"
+#include "base/threads.h"
 #include "peers/peer_load.h"
 #include "train/checkpoint.h"
 
@@ -157,16 +158,31 @@ static bool is_finite(const float *x, int64_t n)
     return true;
 }
 
-// row: as the front end made it.
-static int forward(Embedder *e, const float *row, InputShape shape, float *embedding, Error *error)
+typedef struct Run {
+    Embedder *embedder;
+    const float *row; // as the front end made it
+    InputShape shape;
+    float *embedding;
+} Run;
+
+static void forward_alone(void *context, int64_t item, int worker)
 {
+    (void)item, (void)worker;
+    const Run *run = context;
+    Embedder *e = run->embedder;
     Tape *tape = take_tape(e);
     bool first = !e->ran; // under the lock, where it is
     tape_begin(tape, TAPE_NO_GRAD);
-    Tensor *input = encoder_input(e->encoder, tape, row, 1, shape);
+    Tensor *input = encoder_input(e->encoder, tape, run->row, 1, run->shape);
     const Tensor *output = encoder_forward(e->encoder, tape, input, &(ForwardMode){.training = false});
-    memcpy(embedding, output->data, (size_t)embedder_dim(e) * sizeof(float));
+    memcpy(run->embedding, output->data, (size_t)embedder_dim(e) * sizeof(float));
     give_tape_back(e, tape, first);
+}
+
+// On one thread, as voxloop-extract does it: the bytes do not depend on how many there are.
+static int forward(Embedder *e, const float *row, InputShape shape, float *embedding, Error *error)
+{
+    threads_each(1, 1, forward_alone, &(Run){e, row, shape, embedding});
     return is_finite(embedding, embedder_dim(e))
                ? 0
                : error_set(error, "the model gives an embedding that is not finite");

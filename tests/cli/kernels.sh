@@ -53,6 +53,9 @@ run_alone() {
         extract few $model few --threads 2 --batch 3
         cmp all.npy alone.npy || fail "embeddings of $model depend on the batch or the threads"
         bytes=$(($(rows few | wc -c) / 7))
+        "$bin/voxloop" embed --quiet --model $model.safetensors --threads 2 --out one.npy recordings/s05.wav || fail "embed failed"
+        cmp <(rows all | head -c $((6 * bytes)) | tail -c $bytes) <(rows one) ||
+            fail "voxloop embed gives a recording alone another embedding of $model"
         cmp <(rows all | head -c $((10 * bytes)) | tail -c $((7 * bytes))) <(rows few) ||
             fail "embeddings of $model depend on the other recordings"
     done
