@@ -43,17 +43,34 @@ static int publish_import(const Program *program, const Settings *s, const PeerE
     return provenance_publish(program, s->out, error);
 }
 
+static bool is_ours(const char *path)
+{
+    Error ignored = {0};
+    SafeReader *reader = file_exists(path) && !folder_exists(path) ? safe_open(path, &ignored) : NULL;
+    bool ours = reader && safe_metadata(reader, "architecture");
+    safe_close(reader);
+    return ours;
+}
+
 static int import(const Program *program, const Settings *s, Error *error)
 {
+    if (is_ours(s->model))
+        return error_set(error, "%s is a checkpoint of voxloop's already; use it as it is", s->model);
     PeerFile *file = peer_open(s->model, error);
     if (!file)
         return -1;
     PeerEncoder loaded;
     int status = peer_load(file, s->architecture, s->ignore, &loaded, error);
+    if (status == 0 && (status = encoder_check_input(loaded.encoder, error)) < 0) {
+        error_prefix(error, "%s", peer_path(file));
+        peer_encoder_release(&loaded);
+    }
     if (status == 0) {
-        log_info("%s: %s, %lld tensors, %lld left out", peer_path(file),
-                 peer_form_names[peer_weights(file)->form], (long long)loaded.parameters.n_items,
-                 (long long)loaded.n_left_out);
+        log_info("%s: %s, %lld tensors", peer_path(file), peer_form_names[peer_weights(file)->form],
+                 (long long)loaded.parameters.n_items);
+        if (loaded.left_out.n > 0)
+            log_info("left out, as no part of the encoder: %lld tensors (%s)", (long long)loaded.left_out.n,
+                     loaded.left_out.text);
         status = publish_import(program, s, &loaded, error);
         peer_encoder_release(&loaded);
     }

@@ -56,6 +56,8 @@ static int load_peer(const char *path, Embedder *e, Error *error)
 {
     PeerFile *file = peer_open(path, error);
     int status = file ? peer_load(file, NULL, NULL, &e->peer, error) : -1;
+    if (status == 0 && (status = encoder_check_input(e->peer.encoder, error)) < 0)
+        error_prefix(error, "%s", path);
     if (status == 0 && e->peer.without_pooling)
         status = error_set(error, "%s has no pooling: it was pre-trained only; fine-tune it first (WAVLM=%s)",
                            path, path);

@@ -113,6 +113,7 @@ static Encoder *ecapa_create(const cJSON *architecture, Parameters *parameters, 
     int64_t pre_pool = config.pre_pool_channels;
     ecapa->base = (Encoder){.kind = &ecapa_kind,
                             .input = ENCODER_FBANK,
+                            .input_width = config.feat_dim,
                             .embedding_dim = config.embed_dim,
                             .min_input = 2, // one frame has no standard deviation
                             .n_maps = N_BLOCKS};

@@ -27,15 +27,38 @@ static Encoder *unknown(const char *name, Error *error)
     return NULL;
 }
 
+static const EncoderKind *find_kind(const char *name)
+{
+    for (int i = 0; i < N_KINDS; i++)
+        if (strcmp(name, KINDS[i]->name) == 0)
+            return KINDS[i];
+    return NULL;
+}
+
+Encoder *encoder_create_any(const cJSON *architecture, Parameters *parameters, Error *error)
+{
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(architecture, "encoder"));
+    const EncoderKind *kind = name ? find_kind(name) : NULL;
+    return kind ? kind->create(architecture, parameters, error)
+                : unknown(name ? name : "(none named)", error);
+}
+
+int encoder_check_input(const Encoder *encoder, Error *error)
+{
+    int64_t width = front_end_shape(encoder->input, 0).width;
+    return encoder->input_width == width
+               ? 0
+               : error_set(error, "%s: feat_dim is %lld, and the front end makes %lld filter banks",
+                           encoder->kind->name, (long long)encoder->input_width, (long long)width);
+}
+
 Encoder *encoder_create(const cJSON *architecture, Parameters *parameters, Error *error)
 {
-    const cJSON *name = cJSON_GetObjectItemCaseSensitive(architecture, "encoder");
-    if (!cJSON_IsString(name))
-        return unknown("(none named)", error);
-    for (int i = 0; i < N_KINDS; i++)
-        if (strcmp(name->valuestring, KINDS[i]->name) == 0)
-            return KINDS[i]->create(architecture, parameters, error);
-    return unknown(name->valuestring, error);
+    Encoder *encoder = encoder_create_any(architecture, parameters, error);
+    if (!encoder || encoder_check_input(encoder, error) == 0)
+        return encoder;
+    encoder_destroy(encoder);
+    return NULL;
 }
 
 void encoder_destroy(Encoder *encoder)

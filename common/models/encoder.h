@@ -41,15 +41,21 @@ typedef struct EncoderKind {
 
 struct Encoder { // the first member of every encoder
     const EncoderKind *kind;
-    EncoderInput input; // set by create: an encoder kind may offer several front ends
+    EncoderInput input;  // set by create: an encoder kind may offer several front ends
+    int64_t input_width; // values of a frame (filter banks), or of a sample: 1
     int64_t embedding_dim;
     int64_t min_input; // the shortest input (frames or samples) that gives an embedding
     int n_maps;        // what its blocks give in turn: map i is [B, frames of its own, map_dim[i]]
     int64_t map_dim[ENCODER_MAX_MAPS];
 };
 
-// Declares the parameters under their reference names; the caller allocates afterwards.
+// Declares the parameters under their reference names; the caller allocates afterwards. An architecture that
+// takes another input than the front end makes is an error.
 Encoder *encoder_create(const cJSON *architecture, Parameters *parameters, Error *error);
+// The same for any input, for who does not feed it from the front end, or calls encoder_check_input()
+// himself.
+Encoder *encoder_create_any(const cJSON *architecture, Parameters *parameters, Error *error);
+int encoder_check_input(const Encoder *encoder, Error *error);
 void encoder_destroy(Encoder *encoder);
 // rows [count, input_floats(shape)] as the front end makes them, as encoder_forward() takes them.
 Tensor *encoder_input(const Encoder *encoder, Tape *tape, const float *rows, int64_t count, InputShape shape);

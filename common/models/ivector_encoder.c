@@ -67,6 +67,7 @@ static Encoder *ivector_create(const cJSON *architecture, Parameters *parameters
     self->out_transform = declare(parameters, "out.transform", 2, (int64_t[]){rank, rank});
     self->base = (Encoder){.kind = &ivector_kind,
                            .input = ENCODER_WAVEFORM,
+                           .input_width = 1,
                            .embedding_dim = rank,
                            .min_input = fbank_samples(1)};
     return &self->base;

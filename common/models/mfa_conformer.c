@@ -192,6 +192,7 @@ static Encoder *conformer_create(const cJSON *architecture, Parameters *paramete
     conformer->config = config;
     conformer->base = (Encoder){.kind = &mfa_conformer_kind,
                                 .input = ENCODER_FBANK,
+                                .input_width = config.feat_dim,
                                 .embedding_dim = config.embedding_dim,
                                 .min_input = config.by_four ? 11 : 5, // two frames after subsampling
                                 .n_maps = (int)config.num_blocks};

@@ -124,6 +124,7 @@ static Encoder *resnet_create(const cJSON *architecture, Parameters *parameters,
     resnet->config = config;
     resnet->base = (Encoder){.kind = &resnet_kind,
                              .input = ENCODER_FBANK,
+                             .input_width = config.feat_dim,
                              .embedding_dim = config.embed_dim,
                              .min_input = 9}; // two frames at the end, which have a standard deviation
     resnet->first = declare_conv(parameters, "conv1", "bn1", config.m_channels, 1, 3, 1);

@@ -43,6 +43,9 @@ int wavlm_check_config(const WavlmConfig *config, Error *error)
                          "wavlm: num_buckets %lld must be a multiple of 4, and max_distance %lld more "
                          "than a quarter of it",
                          (long long)config->n_buckets, (long long)config->max_distance);
+    if (wavlm_min_input(config) > WAVLM_MOST_SAMPLES)
+        return error_set(error, "wavlm: conv_feature_layers make one frame of more than %d samples",
+                         WAVLM_MOST_SAMPLES);
     return 0;
 }
 

@@ -14,7 +14,7 @@
 #pragma once
 #include "models/encoder.h"
 
-enum { WAVLM_MAX_CONVS = 8, WAVLM_MAX_LAYERS = 30, WAVLM_N_MELS = 80 };
+enum { WAVLM_MAX_CONVS = 8, WAVLM_MAX_LAYERS = 30, WAVLM_N_MELS = 80, WAVLM_MOST_SAMPLES = 1 << 20 };
 
 typedef struct WavlmConv { // one convolution of the front end on waveforms
     int64_t channels, kernel, stride;
@@ -46,7 +46,8 @@ void wavlm_destroy(Wavlm *wavlm);
 
 // Frames that come out of n samples (or n fbank frames); 0 when the input is too short.
 int64_t wavlm_frames(const WavlmConfig *config, int64_t n);
-int64_t wavlm_min_input(const WavlmConfig *config); // the shortest input that gives a frame
+// The shortest input that gives a frame; of sizes that nobody has: more than WAVLM_MOST_SAMPLES.
+int64_t wavlm_min_input(const WavlmConfig *config);
 
 // input [B, samples] (or [B, frames, 80]) -> hidden[0 .. layers], each [B, T, dim]: the transformer's input,
 // then each block's output. mask [B * T] replaces frames by the mask embedding in front of the transformer;

@@ -127,6 +127,7 @@ static Encoder *wavlm_encoder_create(const cJSON *json, Parameters *parameters, 
     self->mhfa = mhfa_create(&architecture.mhfa, config->layers + 1, config->dim, 1, "backend.", parameters);
     self->encoder = (Encoder){.kind = &wavlm_encoder_kind,
                               .input = config->input,
+                              .input_width = config->input == ENCODER_FBANK ? WAVLM_N_MELS : 1,
                               .embedding_dim = architecture.mhfa.outputs_dim,
                               .min_input = wavlm_min_input(config),
                               .n_maps = (int)config->layers};

@@ -75,8 +75,11 @@ int64_t wavlm_frames(const WavlmConfig *config, int64_t n)
 int64_t wavlm_min_input(const WavlmConfig *config)
 {
     int64_t n = 1;
-    for (int64_t i = config->n_convs - 1; config->input == ENCODER_WAVEFORM && i >= 0; i--)
+    for (int64_t i = config->n_convs - 1; config->input == ENCODER_WAVEFORM && i >= 0; i--) {
+        if (n > WAVLM_MOST_SAMPLES / config->convs[i].stride)
+            return WAVLM_MOST_SAMPLES + 1; // before it is beyond 64 bits
         n = (n - 1) * config->convs[i].stride + config->convs[i].kernel;
+    }
     return n;
 }
 

@@ -152,10 +152,13 @@ const SafeTensor *peer_find(const PeerWeights *weights, const char *own)
     return found;
 }
 
+bool peer_is_count(const char *name)
+{
+    return ends(name, ".num_batches_tracked");
+}
+
 bool peer_is_ignored(PeerForm form, const char *name)
 {
-    if (ends(name, ".num_batches_tracked"))
-        return true;
     if (form == PEER_WESPEAKER)
         return begins(name, "projection.");
     if (form == PEER_MFA_CONFORMER) // its classifier and its filter banks

@@ -51,5 +51,7 @@ const SafeTensor *peer_find(const PeerWeights *weights, const char *own);
 // What export puts in front of every name.
 const char *peer_prefix(PeerForm form);
 
-// Whether a tensor, by its whole name, is known to be no part of an encoder: classifiers, counts of batches.
+// Whether a tensor, by its name, is known to be no part of an encoder: classifiers and the like.
 bool peer_is_ignored(PeerForm form, const char *name);
+// PyTorch's count of batches beside a batch norm, which decides nothing.
+bool peer_is_count(const char *name);

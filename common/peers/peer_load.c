@@ -28,54 +28,71 @@ static bool same_shape(const Tensor *own, const SafeTensor *peer)
            memcmp(own->dim, peer->dim, (size_t)own->n_dims * sizeof(int64_t)) == 0;
 }
 
-// used[i]: tensor i of the peer has found its parameter.
-static void copy_tensors(const PeerWeights *weights, PeerEncoder *loaded, bool *used, Mismatch *mismatch)
+// Whether a tensor is no part of the encoder: by its form's rules, by `ignore`, or because all the encoder's
+// names begin otherwise (a head beside it: "lm_head.weight" beside "wavlm.encoder...").
+static bool is_left_out(const PeerWeights *weights, const char *name, const char *ignore)
 {
-    for (int64_t i = 0; i < loaded->parameters.n_items; i++) {
-        Parameter *own = loaded->parameters.items[i];
-        const SafeTensor *peer = peer_find(weights, own->name);
-        if (!peer && loaded->without_pooling && begins(own->name, PEER_POOLING_PREFIX))
-            continue;
-        if (!peer) {
-            list_name(&mismatch->missing, own->name);
-            continue;
-        }
-        used[peer - weights->tensors] = true;
-        if (same_shape(&own->tensor, peer))
-            memcpy(own->tensor.data, peer->data, (size_t)peer->n_elements * sizeof(float));
-        else
-            list_name(&mismatch->misshapen, peer->name);
-    }
+    size_t length = (size_t)weights->prefix_length;
+    bool inside = strncmp(name, weights->prefix, length) == 0;
+    return !inside || peer_is_ignored(weights->form, name) || peer_is_ignored(weights->form, name + length) ||
+           begins_with_any(name, ignore);
 }
 
-static int transfer(const char *path, const PeerWeights *weights, const char *ignore, PeerEncoder *loaded,
-                    Error *error)
+// Lists what does not fit, and what is left out, before the parameters have memory.
+static int compare(const char *path, const PeerWeights *weights, const char *ignore, PeerEncoder *loaded,
+                   Error *error)
 {
     Mismatch mismatch = {0};
     bool *used = mem_zero((size_t)weights->n_tensors + 1, sizeof(bool));
-    loaded->without_pooling =
-        peer_is_wavlm(weights->form) && !peer_find(weights, PEER_POOLING_PREFIX "weights_k");
-    copy_tensors(weights, loaded, used, &mismatch);
+    for (int64_t i = 0; i < loaded->parameters.n_items; i++) {
+        const Parameter *own = loaded->parameters.items[i];
+        const SafeTensor *peer = peer_find(weights, own->name);
+        if (peer)
+            used[peer - weights->tensors] = true;
+        if (peer && !same_shape(&own->tensor, peer))
+            list_name(&mismatch.misshapen, peer->name);
+        else if (!peer && !(loaded->without_pooling && begins(own->name, PEER_POOLING_PREFIX)))
+            list_name(&mismatch.missing, own->name);
+    }
     for (int64_t i = 0; i < weights->n_tensors; i++) {
         const char *name = weights->tensors[i].name;
-        if (used[i])
-            continue;
-        if (peer_is_ignored(weights->form, name) || begins_with_any(name, ignore))
-            loaded->n_left_out++;
-        else
-            list_name(&mismatch.surplus, name);
+        if (!used[i] && !peer_is_count(name))
+            list_name(is_left_out(weights, name, ignore) ? &loaded->left_out : &mismatch.surplus, name);
     }
     mem_free(used);
-    return mismatch_check(&mismatch, path, error);
+    Error misfit = {0};
+    if (mismatch_check(&mismatch, path, &misfit) == 0)
+        return 0;
+    bool only_surplus = mismatch.missing.n + mismatch.misshapen.n == 0;
+    return error_set(error, "%s%s", misfit.text,
+                     only_surplus ? "; --ignore PREFIX,... leaves out what is no part of it" : "");
 }
 
-static int build(const PeerFile *file, const char *settings, PeerEncoder *loaded, Error *error)
+static void copy_tensors(const PeerWeights *weights, Parameters *parameters)
 {
-    if (!(loaded->architecture = peer_architecture(peer_weights(file), error)) ||
+    for (int64_t i = 0; i < parameters->n_items; i++) {
+        Parameter *own = parameters->items[i];
+        const SafeTensor *peer = peer_find(weights, own->name);
+        if (peer)
+            memcpy(own->tensor.data, peer->data, (size_t)peer->n_elements * sizeof(float));
+    }
+}
+
+static int build(const PeerFile *file, const char *settings, const char *ignore, PeerEncoder *loaded,
+                 Error *error)
+{
+    const PeerWeights *weights = peer_weights(file);
+    if (!(loaded->architecture = peer_architecture(weights, error)) ||
         architecture_override(loaded->architecture, settings, error) < 0 ||
-        !(loaded->encoder = encoder_create(loaded->architecture, &loaded->parameters, error)))
+        !(loaded->encoder = encoder_create_any(loaded->architecture, &loaded->parameters, error)))
         return error_prefix(error, "%s", peer_path(file));
-    return parameters_allocate(&loaded->parameters, 0, false, error);
+    loaded->without_pooling =
+        peer_is_wavlm(weights->form) && !peer_find(weights, PEER_POOLING_PREFIX "weights_k");
+    if (compare(peer_path(file), weights, ignore, loaded, error) < 0 ||
+        parameters_allocate(&loaded->parameters, 0, false, error) < 0)
+        return -1;
+    copy_tensors(weights, &loaded->parameters);
+    return 0;
 }
 
 int peer_load(const PeerFile *file, const char *settings, const char *ignore, PeerEncoder *loaded,
@@ -83,8 +100,7 @@ int peer_load(const PeerFile *file, const char *settings, const char *ignore, Pe
 {
     *loaded = (PeerEncoder){0};
     parameters_init(&loaded->parameters);
-    if (build(file, settings, loaded, error) == 0 &&
-        transfer(peer_path(file), peer_weights(file), ignore, loaded, error) == 0)
+    if (build(file, settings, ignore, loaded, error) == 0)
         return 0;
     peer_encoder_release(loaded);
     return -1;

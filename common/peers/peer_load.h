@@ -3,6 +3,7 @@
 #include <stdbool.h>
 
 #include "models/encoder.h"
+#include "nn/mismatch.h"
 #include "peers/peer_file.h"
 
 // MHFA's parameters; a WavLM as it was pre-trained has none.
@@ -13,12 +14,13 @@ typedef struct PeerEncoder {
     Parameters parameters; // without gradients
     cJSON *architecture;
     bool without_pooling; // the pooling's parameters are as they were drawn
-    int64_t n_left_out;   // tensors of classifiers and the like, and those of `ignore`
+    NameList left_out;    // tensors of classifiers and other heads, and those of `ignore`
 } PeerEncoder;
 
 // settings: `key=value,...` for what the checkpoint does not tell, ignore: `prefix,...` of tensors to leave
 // out; both may be NULL. An error lists by name what is missing, surplus or of another shape. On failure
-// nothing needs releasing.
+// nothing needs releasing. The encoder may take an input that our front end does not make: see
+// encoder_check_input().
 int peer_load(const PeerFile *file, const char *settings, const char *ignore, PeerEncoder *loaded,
               Error *error);
 void peer_encoder_release(PeerEncoder *loaded);

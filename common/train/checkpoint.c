@@ -58,29 +58,39 @@ static bool same_shape(const SafeTensor *tensor, const Tensor *wanted)
     return memcmp(tensor->dim, wanted->dim, (size_t)wanted->n_dims * sizeof(int64_t)) == 0;
 }
 
-// Copies what fits and lists what does not; returns how many tensors were copied.
-static int64_t copy_tensors(const SafeReader *reader, Parameters *parameters, const char *skip_prefix,
+// Lists what does not fit. The parameters may not have memory yet: a file that does not hold what its
+// architecture names is refused before anything of that size is allocated.
+static void compare_tensors(const SafeReader *reader, const Parameters *parameters, const char *skip_prefix,
                             Mismatch *mismatch)
 {
-    int64_t n_copied = 0;
     for (int64_t i = 0; i < parameters->n_items; i++) {
-        Parameter *item = parameters->items[i];
+        const Parameter *item = parameters->items[i];
         const SafeTensor *tensor = safe_find(reader, item->name);
         if (has_prefix(item->name, skip_prefix))
             continue;
-        if (!tensor) {
+        if (!tensor)
             list_name(&mismatch->missing, item->name);
-        } else if (!same_shape(tensor, &item->tensor)) {
+        else if (!same_shape(tensor, &item->tensor))
             list_name(&mismatch->misshapen, item->name);
-        } else {
-            memcpy(item->tensor.data, tensor->data, (size_t)tensor->n_elements * sizeof(float));
-            n_copied++;
-        }
     }
     for (int64_t i = 0; i < safe_count(reader); i++)
         if (!parameters_find(parameters, safe_at(reader, i)->name) &&
             !has_prefix(safe_at(reader, i)->name, CLASSIFIER_PREFIX))
             list_name(&mismatch->surplus, safe_at(reader, i)->name);
+}
+
+// Copies what fits; returns how many tensors that were.
+static int64_t copy_tensors(const SafeReader *reader, Parameters *parameters, const char *skip_prefix)
+{
+    int64_t n_copied = 0;
+    for (int64_t i = 0; i < parameters->n_items; i++) {
+        Parameter *item = parameters->items[i];
+        const SafeTensor *tensor = safe_find(reader, item->name);
+        if (!tensor || !same_shape(tensor, &item->tensor) || has_prefix(item->name, skip_prefix))
+            continue;
+        memcpy(item->tensor.data, tensor->data, (size_t)tensor->n_elements * sizeof(float));
+        n_copied++;
+    }
     return n_copied;
 }
 
@@ -120,10 +130,12 @@ static int load_encoder(const char *path, const SafeReader *reader, LoadedEncode
         return -1;
     if (!(loaded->encoder = encoder_create(loaded->architecture, &loaded->parameters, error)))
         return error_prefix(error, "%s", path);
-    if (parameters_allocate(&loaded->parameters, 0, false, error) < 0)
+    compare_tensors(reader, &loaded->parameters, NULL, &mismatch);
+    if (mismatch_check(&mismatch, path, error) < 0 ||
+        parameters_allocate(&loaded->parameters, 0, false, error) < 0)
         return -1;
-    copy_tensors(reader, &loaded->parameters, NULL, &mismatch);
-    return mismatch_check(&mismatch, path, error);
+    copy_tensors(reader, &loaded->parameters, NULL);
+    return 0;
 }
 
 int encoder_load(const char *path, LoadedEncoder *loaded, Error *error)
@@ -140,6 +152,30 @@ int encoder_load(const char *path, LoadedEncoder *loaded, Error *error)
     return status;
 }
 
+// Fails where the two are not one model: shapes differ, or the file lacks more numbers than it holds.
+static int compare_start(const char *path, const SafeReader *reader, const Parameters *parameters,
+                         const char *skip_prefix, Mismatch *mismatch, Error *error)
+{
+    double found = 0, missing = 0;
+    compare_tensors(reader, parameters, skip_prefix, mismatch);
+    for (int64_t i = 0; i < parameters->n_items; i++) {
+        const Parameter *item = parameters->items[i];
+        if (!has_prefix(item->name, skip_prefix))
+            *(safe_find(reader, item->name) ? &found : &missing) += (double)tensor_size(&item->tensor);
+    }
+    return mismatch->misshapen.n > 0 || missing > found || found == 0 ? mismatch_check(mismatch, path, error)
+                                                                      : 0;
+}
+
+int model_check_start(const char *path, const Parameters *parameters, const char *skip_prefix, Error *error)
+{
+    SafeReader *reader = safe_open(path, error);
+    Mismatch mismatch = {0};
+    int status = reader ? compare_start(path, reader, parameters, skip_prefix, &mismatch, error) : -1;
+    safe_close(reader);
+    return status;
+}
+
 int model_warm_start(const char *path, Parameters *parameters, const char *skip_prefix, WarmStart *result,
                      Error *error)
 {
@@ -147,10 +183,12 @@ int model_warm_start(const char *path, Parameters *parameters, const char *skip_
     if (!reader)
         return -1;
     Mismatch mismatch = {0};
-    int64_t n = copy_tensors(reader, parameters, skip_prefix, &mismatch);
-    int status = n == 0 || mismatch.misshapen.n ? mismatch_check(&mismatch, path, error) : 0;
-    *result = (WarmStart){.n_loaded = n, .n_missing = mismatch.missing.n, .n_surplus = mismatch.surplus.n};
+    int status = compare_start(path, reader, parameters, skip_prefix, &mismatch, error);
+    *result = (WarmStart){.n_missing = mismatch.missing.n, .n_surplus = mismatch.surplus.n};
+    if (status == 0)
+        result->n_loaded = copy_tensors(reader, parameters, skip_prefix);
     memcpy(result->missing, mismatch.missing.text, sizeof result->missing);
+    memcpy(result->surplus, mismatch.surplus.text, sizeof result->surplus);
     safe_close(reader);
     return status;
 }

@@ -38,11 +38,13 @@ cJSON *model_architecture(const char *path, Error *error);
 
 typedef struct WarmStart {
     int64_t n_loaded, n_missing, n_surplus; // tensors
-    char missing[256];                      // the first names
+    char missing[256], surplus[256];        // the first names
 } WarmStart;
 
 // For training that starts from other weights: tensors found by name are copied, but for those whose name
-// starts with skip_prefix (NULL: none). One of another shape, or none at all found, is an error; missing ones
-// keep what they were drawn as and are counted.
+// starts with skip_prefix (NULL: none). One of another shape, or a file that lacks more than it holds, is an
+// error; other missing ones keep what they were drawn as and are counted.
 int model_warm_start(const char *path, Parameters *parameters, const char *skip_prefix, WarmStart *result,
                      Error *error);
+// Only the check, for parameters without memory: before any is asked for that the file cannot fill.
+int model_check_start(const char *path, const Parameters *parameters, const char *skip_prefix, Error *error);

@@ -43,20 +43,27 @@ static int freeze(Parameters *parameters, const char *prefixes, Error *error)
     return status;
 }
 
+// The classes of a new labelling are new.
+static const char *not_started(const ClassifierTrainer *t)
+{
+    return t->options.keep_classes ? NULL : CLASSIFIER_PREFIX;
+}
+
 static int warm_start(ClassifierTrainer *t, Error *error)
 {
     const char *path = t->options.start_path;
     WarmStart found;
     if (!path)
         return 0;
-    // The classes of a new labelling are new.
-    const char *skip = t->options.keep_classes ? NULL : CLASSIFIER_PREFIX;
-    if (model_warm_start(path, &t->parameters, skip, &found, error) < 0)
+    if (model_warm_start(path, &t->parameters, not_started(t), &found, error) < 0)
         return -1;
     log_info("starts from %s: %lld tensors loaded", path, (long long)found.n_loaded);
     if (found.n_missing > 0)
         log_warn("%s lacks %lld tensors, which start at random: %s", path, (long long)found.n_missing,
                  found.missing);
+    if (found.n_surplus > 0)
+        log_info("%s: %lld tensors are left out, which this model has not: %s", path,
+                 (long long)found.n_surplus, found.surplus);
     return 0;
 }
 
@@ -101,7 +108,7 @@ static int build(ClassifierTrainer *t, Error *error)
 {
     const ClassifierOptions *options = &t->options;
     if (!(t->encoder = encoder_create(options->architecture, &t->parameters, error)))
-        return -1;
+        return options->start_path ? error_prefix(error, "%s", options->start_path) : -1;
     if (t->encoder->kind->no_gradient)
         return error_set(error, "%s: an encoder %s cannot be fine-tuned", options->start_path,
                          t->encoder->kind->name);
@@ -113,7 +120,9 @@ static int build(ClassifierTrainer *t, Error *error)
     if (objectives_create(options->objectives, &objective, &t->parameters, &t->objectives, error) < 0 ||
         check_balance(t, error) < 0 || check_parts(t, error) < 0)
         return -1;
-    if (parameters_allocate(&t->parameters, (uint64_t)options->seed, true, error) < 0 ||
+    if ((options->start_path &&
+         model_check_start(options->start_path, &t->parameters, not_started(t), error) < 0) ||
+        parameters_allocate(&t->parameters, (uint64_t)options->seed, true, error) < 0 ||
         warm_start(t, error) < 0 || remember_start(t, error) < 0)
         return -1;
     if (options->freeze && freeze(&t->parameters, options->freeze, error) < 0)

@@ -80,7 +80,9 @@ static int declare(MaskedTrainer *t, Error *error)
         affine_declare(&t->parameters, CLASSIFIER_PREFIX "final_proj", 2, (int64_t[]){PROJECTION, dim}, true);
     t->labels = parameters_add(&t->parameters, 2, (int64_t[]){options->n_clusters, PROJECTION},
                                (Init){INIT_UNIFORM, 1}, CLASSIFIER_PREFIX "label_embs");
-    if (parameters_allocate(&t->parameters, (uint64_t)options->seed, true, error) < 0)
+    if ((options->start_path &&
+         model_check_start(options->start_path, &t->parameters, CLASSIFIER_PREFIX, error) < 0) ||
+        parameters_allocate(&t->parameters, (uint64_t)options->seed, true, error) < 0)
         return -1;
     parameters_freeze(&t->parameters, "backend.");
     return options->start_path

@@ -49,6 +49,41 @@ for encoder in ecapa resnet34 mfa-conformer; do
     tensors again.safetensors | cmp -s - wanted || fail "$encoder changed on its way out and in"
 done
 
+# A fine-tuned model of Hugging Face's: the encoder under a prefix, a head beside it. It is imported without the head,
+# which is named. A head under the encoder's own prefix must be named by the user.
+with_head() { # FILE PREFIX OTHER-NAME: hf_base under the prefix, and three tensors more
+    perl -e '
+        my ($from, $to, $prefix, @more) = @ARGV;
+        local $/;
+        open my $in, "<:raw", $from or die;
+        my $all = <$in>;
+        my $n = unpack "Q<", $all;
+        my ($header, $data) = (substr($all, 8, $n), substr($all, 8 + $n));
+        $header =~ s/"([^"]+)":\s*\{\s*"dtype"/"$prefix$1":{"dtype"/g;
+        $header =~ s/\}\s*$//;
+        for (@more) {
+            my $at = length $data;
+            $data .= pack "f<6", 1 .. 6;
+            $header .= sprintf ",\"%s\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[%d,%d]}", $_, $at, $at + 24;
+        }
+        $header .= "}";
+        $header .= " " x (-length($header) % 8);
+        open my $out, ">:raw", $to or die;
+        print $out pack("Q<", length $header), $header, $data;' "$peers/hf_base/model.safetensors" "$@" || fail "no model with a head"
+}
+mkdir tuned
+cp "$peers/hf_base/config.json" tuned/
+with_head tuned/model.safetensors wavlm. projector.weight classifier.weight layer_weights
+"$bin/voxloop-import" --model tuned --out again.safetensors 2>log || { cat log >&2; fail "a model with a head was not imported"; }
+grep -q 'left out, as no part of the encoder: 3 tensors .*classifier.weight' log || { cat log >&2; fail "no word about the head"; }
+[ "$(weights again.safetensors)" = "$(weights base.safetensors)" ] || fail "a head changed the weights"
+with_head tuned/model.safetensors "" lm_head.weight masked_head.weight
+expect_one_line 1 '2 surplus .*lm_head.weight.*--ignore PREFIX' import --model tuned --out none.safetensors
+"$bin/voxloop-import" --model tuned --out again.safetensors --ignore lm_head.,masked_head. 2>log || fail "--ignore"
+grep -q 'left out.*2 tensors .*lm_head.weight' log || { cat log >&2; fail "no word about what is ignored"; }
+[ "$(weights again.safetensors)" = "$(weights base.safetensors)" ] || fail "--ignore changed the weights"
+expect_one_line 1 'tuned.safetensors is a checkpoint of voxloop.s already' import --model tuned.safetensors --out none.safetensors
+
 # A fine-tuned model gives embeddings at once; a pre-trained one says what it lacks.
 "$bin/voxloop-extract" --quiet --audio audio --model tuned.safetensors --out e.npy --format npy || fail "no embeddings from an import"
 expect_one_line 1 'base.safetensors .*missing.*backend' "$bin/voxloop-extract" --quiet --audio audio --model base.safetensors --out x.tar.zst

@@ -162,7 +162,8 @@ static void check_conformer(const char *file_name)
     char *folder = scratch_create(), *path = path_join(folder, "saved.safetensors");
     save_as_authors(golden, path);
     PeerEncoder loaded = import_file(path);
-    assert_int_equal(loaded.n_left_out, 1);
+    assert_int_equal(loaded.left_out.n, 1);
+    assert_string_equal(loaded.left_out.text, "loss_fun.fc.weight");
     assert_false(loaded.without_pooling);
     const SafeTensor *x = golden_tensor(golden, "in.x");
     Tape *tape = tape_create();
