@@ -150,10 +150,24 @@ static void test_log_likelihood_rises(void **state)
         }
 }
 
+enum { MANY = 40 };
+
+// What rounding may change in a frame: Gaussians whose likelihood is about that of the last one that counts
+// may count or not, and the others share what they take.
+static void add_slack(const double p[MANY], const bool counts[MANY], double sum, double slack[MANY])
+{
+    double last = INFINITY, doubtful = 0;
+    for (int c = 0; c < MANY; c++)
+        last = counts[c] ? fmin(last, p[c]) : last;
+    for (int c = 0; c < MANY; c++)
+        doubtful += fabs(p[c] - last) < 1e-3 * last && p[c] != last ? p[c] / sum : 0;
+    for (int c = 0; c < MANY && doubtful > 0; c++)
+        slack[c] += fabs(p[c] - last) < 1e-3 * last ? p[c] / sum : p[c] / sum * doubtful;
+}
+
 // 20 of 40 Gaussians of a frame count for nothing; with narrow ones most likelihoods are 0 in float.
 static void check_statistics(float variance)
 {
-    enum { MANY = 40 };
     float frames[T * D], weights[MANY], means[MANY * D], covariances[MANY * D * D], n[MANY], sums[MANY * D];
     Rng rng = rng_stream(test_seed(), "statistics", 0, 0);
     Gmm gmm = {MANY, D, true, weights, means, covariances};
@@ -164,7 +178,7 @@ static void check_statistics(float variance)
         covariances[i] *= variance;
     assert_int_equal(gmm_scorer_create(&gmm, &scorer, NULL), 0);
     ivector_statistics(&scorer, frames, T, n, sums);
-    double expected_n[MANY] = {0}, expected[MANY * D] = {0};
+    double expected_n[MANY] = {0}, expected[MANY * D] = {0}, slack[MANY] = {0}, largest = 1;
     for (int t = 0; t < T; t++) {
         double p[MANY], sum = 0;
         for (int c = 0; c < MANY; c++)
@@ -177,16 +191,21 @@ static void check_statistics(float variance)
             counts[c] = n_larger < IVECTOR_TOP;
             sum += counts[c] ? p[c] : 0;
         }
+        add_slack(p, counts, sum, slack);
+        for (int d = 0; d < D; d++)
+            largest = fmax(largest, fabs(frames[t * D + d]));
         for (int c = 0; c < MANY; c++)
             for (int d = -1; counts[c] && d < D; d++)
                 *(d < 0 ? &expected_n[c] : &expected[c * D + d]) +=
                     p[c] / sum * (d < 0 ? 1 : frames[t * D + d]);
     }
     for (int c = 0; c < MANY; c++) {
-        assert_true(fabs(n[c] - expected_n[c]) < 0.15); // the 20th and 21st may change places
+        double allowed = 2e-3 + slack[c];
+        if (fabs(n[c] - expected_n[c]) > allowed)
+            fail_msg("occupation of %d: %g, expected %g within %g", c, n[c], expected_n[c], allowed);
         for (int d = 0; d < D; d++)
-            assert_true(fabs(sums[c * D + d] - expected[c * D + d]) <
-                        0.15); // the 20th and 21st may change places
+            if (fabs(sums[c * D + d] - expected[c * D + d]) > allowed * largest)
+                fail_msg("sum of %d: %g, expected %g", c, sums[c * D + d], expected[c * D + d]);
     }
     gmm_scorer_release(&scorer);
 }
