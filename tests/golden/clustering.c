@@ -57,8 +57,10 @@ static void check_linkage(const Golden *golden, const char *name, Linkage linkag
         if (!(fabs(actual - expected) <= tolerance * fabs(expected)))
             fail_msg("%s: height %lld is %.8f, expected %.8f", name, (long long)m, actual, expected);
     }
-    const cJSON *cuts = cJSON_GetObjectItem(
-        cJSON_GetObjectItem(cJSON_GetObjectItem(golden_config(golden), "cases"), name), "n_clusters");
+    const cJSON *config = golden_case(golden, name), *cuts = golden_item(config, "n_clusters");
+    golden_known(config, "relative_height_gap_at_cut", "height", NULL);
+    golden_fixed_text(config, "linkage", linkage == LINKAGE_AVERAGE ? "average" : "ward");
+    golden_fixed_text(config, "metric", linkage == LINKAGE_AVERAGE ? "cosine" : "euclidean");
     assert_true(cJSON_GetArraySize(cuts) > 0);
     for (int i = 0; i < cJSON_GetArraySize(cuts); i++)
         check_cut(golden, name, &dendrogram, cJSON_GetArrayItem(cuts, i)->valueint);
@@ -83,9 +85,12 @@ static int compare_doubles(const void *a, const void *b)
 }
 
 // The median over ten seeds is within 1 % of the reference median.
-static void check_kmeans(const Golden *golden, const char *name, bool spherical)
+static void check_kmeans(const Golden *golden, const char *name)
 {
-    const cJSON *config = cJSON_GetObjectItem(cJSON_GetObjectItem(golden_config(golden), "cases"), name);
+    const cJSON *config = golden_case(golden, name), *seeds = golden_item(config, "seeds");
+    bool spherical = golden_number(config, "spherical") != 0;
+    golden_known(config, "input", "target", "spread", NULL);
+    assert_int_equal(cJSON_GetArraySize(seeds), 10);
     const SafeTensor *x = golden_tensor(golden, "in.kmeans.x");
     float *rows = copy_rows(x, spherical);
     KmeansOptions options = kmeans_defaults((int64_t)golden_number(config, "k"));
@@ -95,7 +100,7 @@ static void check_kmeans(const Golden *golden, const char *name, bool spherical)
     for (int i = 0; i < 10; i++) {
         Kmeans found;
         Error error = {0};
-        options.seed = i + 1;
+        options.seed = cJSON_GetArrayItem(seeds, i)->valueint;
         assert_int_equal(kmeans(rows, x->dim[0], x->dim[1], &options, &found, &error), 0);
         objectives[i] = found.objective;
         kmeans_release(&found);
@@ -112,8 +117,8 @@ static void kmeans_matches(void **state)
 {
     (void)state;
     Golden *golden = golden_open("clustering.safetensors");
-    check_kmeans(golden, "kmeans", false);
-    check_kmeans(golden, "kmeans_spherical", true);
+    check_kmeans(golden, "kmeans");
+    check_kmeans(golden, "kmeans_spherical");
     printf("passed over: kmeans_init (FAISS's C API takes no start)\n");
     golden_close(golden);
 }

@@ -83,6 +83,8 @@ static void run_case(Golden *golden, const cJSON *config)
                             .bottleneck_dim = (int64_t)golden_number(config, "bottleneck_dim"),
                             .n_prototypes = (int64_t)golden_number(config, "output_dim"),
                             .without_projector = golden_number(config, "enable_projector") == 0};
+    golden_known(config, "reference", "batch", "structure", NULL);
+    golden_fixed_text(config, "loss", "sum(out * in.r)");
     Fixture fixture = {.golden = golden, .name = config->string, .tape = tape_create()};
     Error error = {0};
     Tensor *input;

@@ -1,4 +1,5 @@
 // Log-mel filter banks and MFCC against Kaldi's definition as torchaudio computes it.
+#include <float.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,6 +33,27 @@ static FbankOptions options_from(const cJSON *config)
     options.high_hz = (float)golden_number(config, "high_freq");
     options.dither = (float)golden_number(config, "dither");
     options.povey_window = strcmp(golden_text(config, "window_type"), "povey") == 0;
+    if (!options.povey_window)
+        golden_fixed_text(config, "window_type", "hamming");
+    static const struct {
+        const char *key;
+        double value;
+    } FIXED[] = {{"frame_length", 25},
+                 {"frame_shift", 10},
+                 {"sample_frequency", 16000},
+                 {"use_energy", 0},
+                 {"remove_dc_offset", 1},
+                 {"preemphasis_coefficient", 0.97},
+                 {"round_to_power_of_two", 1},
+                 {"snip_edges", 1},
+                 {"use_power", 1},
+                 {"use_log_fbank", 1},
+                 {"htk_compat", 0},
+                 {"log_floor", FLT_EPSILON}};
+    for (size_t i = 0; i < sizeof FIXED / sizeof FIXED[0]; i++)
+        golden_fixed(config, FIXED[i].key, FIXED[i].value);
+    golden_known(config, "raw_energy", "energy_floor", "sample_scale",
+                 NULL); // the first two are of use_energy
     return options;
 }
 

@@ -50,9 +50,8 @@ static const Case CASES[] = {
 // What the file calls otherwise.
 static void add_renamed(cJSON *architecture, const cJSON *config)
 {
-    const cJSON *block = cJSON_GetObjectItem(config, "block"),
-                *blocks = cJSON_GetObjectItem(config, "num_blocks");
-    const cJSON *mels = cJSON_GetObjectItem(config, "n_mels");
+    const cJSON *block = golden_item(config, "block"), *blocks = golden_item(config, "num_blocks");
+    const cJSON *mels = golden_item(config, "n_mels");
     if (mels)
         cJSON_AddNumberToObject(architecture, "feat_dim", mels->valuedouble);
     if (!cJSON_IsArray(blocks))
@@ -66,14 +65,33 @@ static void add_renamed(cJSON *architecture, const cJSON *config)
                             strcmp(block->valuestring, "Bottleneck") == 0 ? "bottleneck" : "basic");
 }
 
+// What the encoders leave nobody the choice of.
+static void expect_fixed(const cJSON *config)
+{
+    golden_fixed(config, "bn_eps", 1e-5);
+    golden_fixed(config, "bn_momentum", 0.1);
+    golden_fixed(config, "asp_eps", 1e-12);
+    golden_fixed(config, "layer_norm_eps", 1e-12);
+    golden_fixed(config, "macaron", 1);
+    golden_fixed_text(config, "kernel_sizes", "[5,3,3,3]");
+    golden_fixed_text(config, "dilations", "[1,2,3,4]");
+    golden_fixed_text(config, "strides", "[1,2,2,2]");
+    golden_fixed_text(config, "activation", "swish");
+    golden_fixed_text(config, "pos_enc", "rel_pos without relative shift");
+    // Shapes, and what is said in words.
+    golden_known(config, "batch", "time", "frames", "subsampling", "relu_margin", "loss", "block_order",
+                 "astp", "tstp", "asp", NULL);
+}
+
 static cJSON *architecture_of(const Case *c, const cJSON *config)
 {
     cJSON *architecture = cJSON_CreateObject();
     cJSON_AddStringToObject(architecture, "encoder", c->encoder);
     for (int i = 0; c->keys[i]; i++)
         cJSON_AddItemToObject(architecture, c->keys[i],
-                              cJSON_Duplicate(cJSON_GetObjectItem(config, c->keys[i]), true));
+                              cJSON_Duplicate(golden_item(config, c->keys[i]), true));
     add_renamed(architecture, config);
+    expect_fixed(config);
     return architecture;
 }
 

@@ -47,7 +47,8 @@ static void check_aam(const Golden *golden, const cJSON *config)
     const int64_t *labels = golden_find(golden, "in.%s.label", name)->data;
     AamSoftmax options = {.margin = golden_number(config, "margin"),
                           .scale = golden_number(config, "scale"),
-                          .easy_margin = cJSON_IsTrue(cJSON_GetObjectItem(config, "easy_margin"))};
+                          .easy_margin = golden_number(config, "easy_margin") != 0};
+    golden_known(config, "reference", NULL);
     AamReport report;
     Tensor *loss = aam_softmax_loss(tape, x, weight, labels, &options, &report);
     check(golden, "out", name, "logits", report.logits, x->dim[0] * weight->dim[0]);
@@ -78,6 +79,8 @@ static void check_gate(const Golden *golden, const cJSON *config)
     Tensor *x = leaf(tape, golden_tensor(golden, "in.dlglc.x"));
     Tensor *weight = leaf(tape, golden_tensor(golden, "param.dlglc.weight"));
     const int64_t *labels = golden_integer(golden, "in.dlglc.label");
+    golden_known(config, "reference", "rule", "note", "clean_logits", NULL);
+    golden_fixed_text(config, "x_clean_gradient", "none");
     bool corrects = golden_number(config, "epoch") > LAST_EPOCH_WITHOUT_CORRECTION;
     LossGate gate = {golden_number(config, "lgl_threshold"),
                      corrects ? golden_float(golden, "in.dlglc.x_clean") : NULL,
@@ -138,6 +141,7 @@ static void gate_threshold(void **state)
     {
         if (strncmp(config->string, "gmm", 3) != 0)
             continue;
+        golden_known(config, "reference", "tolerance", "em_iterations", "grid", NULL);
         const SafeTensor *ce = golden_find(golden, "in.%s.ce", config->string);
         float *logs = mem_alloc((size_t)ce->n_elements, sizeof(float));
         for (int64_t i = 0; i < ce->n_elements; i++)
@@ -178,6 +182,16 @@ static void aam_softmax(void **state)
     golden_close(golden);
 }
 
+// Reference implementations weigh the loss with temperature / base_temperature; the paper has no such factor.
+static Tensor *contrast(Tape *tape, Tensor *x, const int64_t *labels, const cJSON *config)
+{
+    double temperature = golden_number(config, "temperature");
+    double base = golden_number_or(config, "base_temperature", temperature);
+    golden_known(config, "reference", "samples", "views", "dim", NULL);
+    Tensor *loss = supcon_loss(tape, x, labels, &(SupCon){.temperature = temperature});
+    return op_scale(tape, loss, (float)(temperature / base));
+}
+
 static void check_supcon(const Golden *golden, const cJSON *config)
 {
     const char *name = config->string;
@@ -185,7 +199,7 @@ static void check_supcon(const Golden *golden, const cJSON *config)
     tape_begin(tape, TAPE_RECORD);
     Tensor *z = leaf(tape, golden_find(golden, "in.%s.z", name));
     const int64_t *labels = golden_find(golden, "in.%s.label", name)->data;
-    Tensor *loss = supcon_loss(tape, z, labels, &(SupCon){golden_number(config, "temperature"), 0, false});
+    Tensor *loss = contrast(tape, z, labels, config);
     check(golden, "out", name, "loss", loss->data, 1);
     tape_backward(tape, loss);
     check(golden, "grad", name, "z", z->grad, tensor_size(z));
@@ -203,8 +217,7 @@ static void check_ntxent(const Golden *golden, const cJSON *config)
     int64_t n = z[0]->dim[0], *labels = mem_alloc((size_t)(2 * n), sizeof(int64_t));
     for (int64_t i = 0; i < 2 * n; i++)
         labels[i] = i % n;
-    Tensor *loss = supcon_loss(tape, op_concat_first(tape, z, 2), labels,
-                               &(SupCon){golden_number(config, "temperature"), 0, false});
+    Tensor *loss = contrast(tape, op_concat_first(tape, z, 2), labels, config);
     check(golden, "out", name, "loss", loss->data, 1);
     tape_backward(tape, loss);
     check(golden, "grad", name, "z1", z[0]->grad, tensor_size(z[0]));
@@ -229,7 +242,7 @@ static void check_aamsupcon(const Golden *golden, const cJSON *config)
     for (int64_t i = 0; i < n; i++)
         first[i] = i * n_views;
     Tensor *x = op_reshape(tape, features, 2, (int64_t[]){n * n_views, features->dim[2]});
-    Tensor *supcon = supcon_loss(tape, x, labels, &(SupCon){golden_number(config, "temperature"), 0, false});
+    Tensor *supcon = contrast(tape, x, labels, config);
     AamSoftmax options = {.margin = golden_number(config, "margin"), .scale = golden_number(config, "scale")};
     Tensor *aam = aam_softmax_loss(tape, op_gather_first(tape, x, first, n), weight, label, &options, NULL);
     Tensor *loss = op_add(tape, supcon, aam);
@@ -307,8 +320,9 @@ static void dino(void **state)
 {
     (void)state;
     Golden *golden = golden_open(FILE_NAME);
-    const cJSON *config = cJSON_GetObjectItem(cJSON_GetObjectItem(golden_config(golden), "cases"), "dino");
-    const cJSON *steps = cJSON_GetObjectItem(config, "steps"), *text; // "step 1: epoch 4"
+    const cJSON *config = golden_case(golden, "dino");
+    const cJSON *steps = golden_item(config, "steps"), *text; // "step 1: epoch 4"
+    golden_known(config, "reference", "samples", "order", "rule", NULL);
     float *center = mem_zero((size_t)golden_number(config, "nb_prototypes"), sizeof(float));
     assert_true(cJSON_GetArraySize(steps) > 0);
     cJSON_ArrayForEach(text, steps)
@@ -325,7 +339,9 @@ static void teacher_temperatures(void **state)
 {
     (void)state;
     Golden *golden = golden_open(FILE_NAME);
-    const cJSON *config = cJSON_GetObjectItem(cJSON_GetObjectItem(golden_config(golden), "cases"), "dino");
+    const cJSON *config = golden_case(golden, "dino");
+    golden_known(config, "reference", "samples", "order", "rule", "steps", "global_count", "local_count",
+                 "nb_prototypes", "student_temp", "center_momentum", NULL); // of the other test
     Schedule temperature = teacher_temperature(config);
     int64_t n = golden_tensor(golden, "out.dino.teacher_temp")->n_elements;
     float *values = mem_alloc((size_t)n, sizeof(float));

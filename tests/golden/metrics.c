@@ -69,10 +69,15 @@ static void check_trials(const Golden *golden, const char *name)
     expect(key, eer, value_of(golden, key));
     snprintf(key, sizeof key, "out.%s.wespeaker.eer_threshold", name);
     expect(key, threshold, value_of(golden, key));
-    snprintf(key, sizeof key, "out.%s.wespeaker.mindcf_p0.01", name);
-    expect(key, det_min_dcf(&curve, 0.01), value_of(golden, key));
-    snprintf(key, sizeof key, "out.%s.wespeaker.mindcf_p0.05", name);
-    expect(key, det_min_dcf(&curve, 0.05), value_of(golden, key));
+    const cJSON *config = golden_case(golden, name), *p;
+    golden_fixed(config, "c_miss", 1);
+    golden_fixed(config, "c_fa", 1);
+    golden_known(config, "trials", NULL);
+    cJSON_ArrayForEach(p, golden_item(config, "p_target"))
+    {
+        snprintf(key, sizeof key, "out.%s.wespeaker.mindcf_p%g", name, p->valuedouble);
+        expect(key, det_min_dcf(&curve, p->valuedouble), value_of(golden, key));
+    }
     det_curve_release(&curve);
     mem_free(values);
     mem_free(targets);
@@ -187,8 +192,9 @@ static void check_norm(const Golden *golden, const char *variant, const float *m
         trials.trials[t].test = n_enroll + integer_at(pairs, 2 * t + 1);
     }
     double *scores = mem_alloc((size_t)trials.n, sizeof(double));
-    int64_t top = (int64_t)golden_number(
-        cJSON_GetObjectItem(cJSON_GetObjectItem(golden_config(golden), "cases"), "asnorm"), "top_n");
+    const cJSON *config = golden_case(golden, "asnorm");
+    int64_t top = (int64_t)golden_number(config, "top_n");
+    golden_known(config, "rule", "variants", NULL);
     for (int adaptive = 0; adaptive < 2; adaptive++) {
         CohortStatistics statistics =
             cohort_statistics(rows, n_enroll + n_test, cohort, n_cohort, dim, adaptive ? top : 0);

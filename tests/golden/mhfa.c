@@ -47,6 +47,8 @@ static void test_head(void **state)
     (void)state;
     Golden *golden = golden_open("wavlm_mhfa_head.safetensors");
     const cJSON *config = golden_config(golden);
+    golden_known(config, "batch", "inputs_dim", "frames", "layer_weights", NULL);
+    golden_fixed_text(config, "loss", "sum(embedding * in.r)");
     const SafeTensor *x = golden_tensor(golden, "in.x");
     Layout layout = {x->dim[0], x->dim[1], x->dim[2], x->dim[3]};
     MhfaConfig sizes = {.head_nb = (int64_t)golden_number(config, "head_nb"),

@@ -80,23 +80,21 @@ static void check_record(Record *record, const Model *model, const Golden *golde
     }
 }
 
-static double number_or(const cJSON *object, const char *key, double absent)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : absent;
-}
-
 static OptimizerOptions options_of(const cJSON *config)
 {
     const char *name = golden_text(config, "optimiser");
     OptimizerOptions options = optimizer_defaults(!strcmp(name, "SGD")    ? OPTIMIZER_SGD
                                                   : !strcmp(name, "Adam") ? OPTIMIZER_ADAM
                                                                           : OPTIMIZER_ADAMW);
-    const cJSON *betas = cJSON_GetObjectItemCaseSensitive(config, "betas");
-    options.momentum = number_or(config, "momentum", 0);
-    options.nesterov = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(config, "nesterov"));
-    options.weight_decay = number_or(config, "weight_decay", 0);
-    options.epsilon = number_or(config, "eps", options.epsilon);
+    const cJSON *betas = golden_item(config, "betas");
+    options.momentum = golden_number_or(config, "momentum", 0);
+    options.nesterov = golden_number_or(config, "nesterov", 0) != 0;
+    options.weight_decay = golden_number_or(config, "weight_decay", 0);
+    options.epsilon = golden_number_or(config, "eps", options.epsilon);
+    golden_fixed(config, "dampening", 0);
+    golden_fixed(config, "amsgrad", 0);
+    golden_fixed_text(config, "lr_at_step_t", "lr*(t+1)/10");
+    golden_known(config, "steps", NULL);
     if (betas) {
         options.beta1 = cJSON_GetArrayItem(betas, 0)->valuedouble;
         options.beta2 = cJSON_GetArrayItem(betas, 1)->valuedouble;
@@ -111,7 +109,7 @@ static void check_optimizer(const Golden *golden, const cJSON *config)
     Optimizer optimizer;
     Error error = {0};
     OptimizerOptions options = options_of(config);
-    bool rising = cJSON_GetObjectItemCaseSensitive(config, "lr_at_step_t") != NULL; // lr (t + 1) / 10
+    bool rising = golden_item(config, "lr_at_step_t") != NULL;
     open_model(&model, golden);
     assert_int_equal(optimizer_init(&optimizer, &options, &model.parameters, &error), 0);
     for (int64_t step = 0; step < model.n_steps; step++) {
@@ -131,6 +129,7 @@ static void check_clipping(const Golden *golden, const cJSON *config)
     Record record;
     float norms[64];
     bool each = !strcmp(config->string, "clip_per_param");
+    golden_known(config, "rule", "reference", "also", NULL);
     open_model(&model, golden);
     for (int64_t step = 0; step < model.n_steps; step++) {
         take_gradients(&model, golden, step);
@@ -156,7 +155,7 @@ static void optimizers_and_clipping(void **state)
     int n = 0;
     cJSON_ArrayForEach(config, cJSON_GetObjectItem(golden_config(golden), "cases"))
     {
-        if (cJSON_GetObjectItem(config, "optimiser"))
+        if (cJSON_HasObjectItem(config, "optimiser"))
             check_optimizer(golden, config);
         else if (!strncmp(config->string, "clip_", 5))
             check_clipping(golden, config);
@@ -168,16 +167,12 @@ static void optimizers_and_clipping(void **state)
     golden_close(golden);
 }
 
-static const cJSON *case_config(const Golden *golden, const char *name)
-{
-    return cJSON_GetObjectItem(cJSON_GetObjectItem(golden_config(golden), "cases"), name);
-}
-
 static void moving_average(void **state)
 {
     (void)state;
     Golden *golden = golden_open(FILE_NAME);
-    const cJSON *config = case_config(golden, "ema");
+    const cJSON *config = golden_case(golden, "ema");
+    golden_known(config, "rule", "reference", NULL);
     const SafeTensor *students = golden_tensor(golden, "in.ema.student");
     int64_t n_steps = students->dim[0], n = students->n_elements / n_steps;
     Parameters teacher, student;
@@ -221,8 +216,11 @@ typedef struct Sizes { // of a schedule case, in steps
 static Sizes sizes_of(const cJSON *config)
 {
     int64_t epoch = (int64_t)golden_number(config, "steps_per_epoch");
-    double warmup = number_or(config, "warmup_epochs",
-                              number_or(config, "warmup_epoch", number_or(config, "warm_up_epoch", 0)));
+    static const char *const NAMES[] = {"warmup_epochs", "warmup_epoch",
+                                        "warm_up_epoch"}; // of whoever made them
+    double warmup = 0;
+    for (int i = 0; i < 3; i++)
+        warmup = golden_number_or(config, NAMES[i], warmup);
     return (Sizes){epoch, epoch * (int64_t)golden_number(config, "epochs"), warmup * (double)epoch};
 }
 
@@ -231,9 +229,12 @@ static Schedule schedule_of(const cJSON *config)
     const char *name = config->string;
     Sizes sizes = sizes_of(config);
     int64_t warmup = (int64_t)sizes.warmup;
-    if (!strcmp(name, "lr_sslsv_default"))
+    golden_known(config, "rule", "reference", NULL);
+    if (!strcmp(name, "lr_sslsv_default")) {
+        golden_known(config, "min_lr", NULL); // which this rule does not look at
         return (Schedule){SCHEDULE_STEP, golden_number(config, "init_lr"), .factor = 0.95,
                           .every = 5 * sizes.epoch};
+    }
     if (!strcmp(name, "lr_sslsv_cosine"))
         return (Schedule){SCHEDULE_COSINE, golden_number(config, "init_lr"), golden_number(config, "min_lr"),
                           .length = sizes.total};
@@ -241,13 +242,15 @@ static Schedule schedule_of(const cJSON *config)
         return (Schedule){
             SCHEDULE_COSINE,       golden_number(config, "init_lr"), golden_number(config, "min_lr"),
             .length = sizes.total, .warmup_steps = warmup,           .warmup_inclusive = true};
-    if (!strcmp(name, "lr_wespeaker_warmup_cosine"))
+    if (!strcmp(name, "lr_wespeaker_warmup_cosine")) {
+        golden_fixed(config, "scale_ratio", 1);
         return (Schedule){SCHEDULE_COSINE, golden_number(config, "max_lr"), golden_number(config, "min_lr"),
                           .length = (int64_t)golden_number(config, "fix_epoch") * sizes.epoch - warmup,
                           .warmup_steps = warmup};
+    }
     if (!strncmp(name, "lr_wespeaker_exponential", 24)) {
         double scale = golden_number(config, "scale_ratio");
-        bool from_zero = cJSON_IsTrue(cJSON_GetObjectItem(config, "warm_from_zero"));
+        bool from_zero = golden_number(config, "warm_from_zero") != 0;
         double start = golden_number(config, "initial_lr");
         return (Schedule){
             SCHEDULE_EXPONENTIAL,  scale * start,          scale * golden_number(config, "final_lr"),
@@ -258,6 +261,7 @@ static Schedule schedule_of(const cJSON *config)
                       golden_number(config, "final_value"),
                       .length = sizes.total - warmup,
                       .warmup_steps = warmup,
+                      .warmup_start = golden_number_or(config, "start_warmup_value", 0),
                       .warmup_inclusive = true};
 }
 
@@ -292,8 +296,9 @@ static void margins(void **state)
     Golden *golden = golden_open(FILE_NAME);
     const char *names[] = {"margin_wespeaker_exp", "margin_wespeaker_linear"};
     for (int c = 0; c < 2; c++) {
-        const cJSON *config = case_config(golden, names[c]);
+        const cJSON *config = golden_case(golden, names[c]);
         int64_t epoch = (int64_t)golden_number(config, "steps_per_epoch");
+        golden_known(config, "epochs", "reference", "rule", NULL);
         MarginSchedule schedule = {// the reference's epochs count from 1
                                    .initial = golden_number(config, "initial_margin"),
                                    .final = golden_number(config, "final_margin"),

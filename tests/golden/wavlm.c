@@ -26,23 +26,28 @@ typedef struct Fixture {
 // The file's config without what is about the run, or fixed in WavLM. in.wav is normalised already.
 static cJSON *architecture_of(const Golden *golden)
 {
-    static const char *const other[] = {"dropout_features",
-                                        "activation_fn",
-                                        "relative_position_embedding",
-                                        "gru_rel_pos",
-                                        "layer_norm_eps",
-                                        "gelu",
-                                        "batch",
-                                        "samples",
-                                        "frames",
-                                        "loss",
-                                        "call",
-                                        "layer_weights",
-                                        "cnn",
-                                        "normalize"};
-    cJSON *architecture = cJSON_Duplicate(golden_config(golden), true);
-    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
-        cJSON_DeleteItemFromObjectCaseSensitive(architecture, other[i]);
+    static const struct {
+        const char *key;
+        double value;
+    } FIXED[] = {{"dropout_features", 0},
+                 {"relative_position_embedding", 1},
+                 {"gru_rel_pos", 1},
+                 {"layer_norm_eps", 1e-5}};
+    static const char *const WORDS[] = {"activation_fn", "gelu", "batch",         "samples", "frames",
+                                        "loss",          "call", "layer_weights", "cnn",     "normalize"};
+    const cJSON *config = golden_config(golden), *item;
+    cJSON *architecture = cJSON_Duplicate(config, true);
+    for (size_t i = 0; i < sizeof FIXED / sizeof FIXED[0]; i++) {
+        golden_fixed(config, FIXED[i].key, FIXED[i].value);
+        cJSON_DeleteItemFromObjectCaseSensitive(architecture, FIXED[i].key);
+    }
+    golden_fixed_text(config, "activation_fn", "gelu");
+    for (size_t i = 0; i < sizeof WORDS / sizeof WORDS[0]; i++) {
+        golden_known(config, WORDS[i], NULL);
+        cJSON_DeleteItemFromObjectCaseSensitive(architecture, WORDS[i]);
+    }
+    cJSON_ArrayForEach(item, architecture)
+        golden_known(config, item->string, NULL); // the encoder refuses those that it does not know
     return architecture;
 }
 

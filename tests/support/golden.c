@@ -69,10 +69,13 @@ Golden *golden_open(const char *file_name)
     return golden;
 }
 
+static void check_known(const Golden *golden, const cJSON *object);
+
 void golden_close(Golden *golden)
 {
     if (!golden)
         return;
+    check_known(golden, golden->config);
     cJSON_Delete(golden->config);
     cJSON_Delete(golden->values);
     cJSON_Delete(golden->tolerance);
@@ -140,22 +143,98 @@ const cJSON *golden_values(const Golden *golden)
     return golden->values;
 }
 
+const cJSON *golden_case(const Golden *golden, const char *name)
+{
+    const cJSON *cases = cJSON_GetObjectItemCaseSensitive(golden_config(golden), "cases");
+    const cJSON *found = cJSON_GetObjectItemCaseSensitive(cases, name);
+    if (!found)
+        fail_msg("%s has no case %s", golden->path, name);
+    return found;
+}
+
+enum { IS_KNOWN = 1 << 24 }; // in an item's type, above the bits that cJSON uses
+
+const cJSON *golden_item(const cJSON *object, const char *key)
+{
+    cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    if (item)
+        item->type |= IS_KNOWN;
+    return item;
+}
+
+static bool as_number(const cJSON *item, double *value)
+{
+    *value = cJSON_IsBool(item) ? cJSON_IsTrue(item) : cJSON_IsNumber(item) ? item->valuedouble : 0;
+    return cJSON_IsBool(item) || cJSON_IsNumber(item);
+}
+
 double golden_number(const cJSON *object, const char *key)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-    if (cJSON_IsBool(item))
-        return cJSON_IsTrue(item);
-    if (!cJSON_IsNumber(item))
-        fail_msg("the reference's configuration has no number %s", key);
-    return item->valuedouble;
+    double value;
+    if (!as_number(golden_item(object, key), &value))
+        fail_msg("the configuration of %s has no number %s", object->string ? object->string : "the set",
+                 key);
+    return value;
+}
+
+double golden_number_or(const cJSON *object, const char *key, double absent)
+{
+    return cJSON_HasObjectItem(object, key) ? golden_number(object, key) : absent;
 }
 
 const char *golden_text(const cJSON *object, const char *key)
 {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+    const char *text = cJSON_GetStringValue(golden_item(object, key));
     if (!text)
-        fail_msg("the reference's configuration has no text %s", key);
+        fail_msg("the configuration of %s has no text %s", object->string ? object->string : "the set", key);
     return text;
+}
+
+void golden_fixed_text(const cJSON *object, const char *key, const char *value)
+{
+    const cJSON *item = golden_item(object, key);
+    if (!item)
+        return;
+    char *list = cJSON_IsString(item) ? NULL : cJSON_PrintUnformatted(item);
+    const char *found = list ? list : item->valuestring;
+    if (strcmp(found, value) != 0)
+        fail_msg("%s is %s, and ours knows %s only", key, found, value);
+    cJSON_free(list);
+}
+
+void golden_fixed(const cJSON *object, const char *key, double value)
+{
+    double found = golden_number_or(object, key, value);
+    if (fabs(found - value) > 1e-12 * fabs(value))
+        fail_msg("%s is %g, and ours knows %g only", key, found, value);
+}
+
+void golden_known(const cJSON *object, ...)
+{
+    va_list keys;
+    va_start(keys, object);
+    for (const char *key; (key = va_arg(keys, const char *));)
+        golden_item(object, key);
+    va_end(keys);
+}
+
+// Where anything of an object is known, all of it must be.
+static void check_known(const Golden *golden, const cJSON *object)
+{
+    const cJSON *item, *unknown = NULL;
+    bool is_used = false;
+    cJSON_ArrayForEach(item, object)
+    {
+        if (cJSON_IsObject(item))
+            check_known(golden, item);
+        else if (item->type & IS_KNOWN)
+            is_used = true;
+        else
+            unknown = item;
+    }
+    if (is_used && unknown)
+        fail_msg("%s: this test does not know what to do with %s of %s", golden->path, unknown->string,
+                 object->string ? object->string : "the configuration");
 }
 
 // The entry of the tensor's group: the longest key that is the name or ends at a dot in it.

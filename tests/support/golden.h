@@ -37,9 +37,23 @@ const SafeTensor *golden_find(const Golden *golden, const char *format, ...)
 // The metadata's JSON objects. config and values fail the test where they are absent.
 const cJSON *golden_config(const Golden *golden);
 const cJSON *golden_values(const Golden *golden);
-// config.<key>; fails the test where it is absent or no number.
+const cJSON *golden_case(const Golden *golden,
+                         const char *name); // config.cases.<name>; fails where it is absent
+
+// Every value of a configuration counts: where anything of an object is read, golden_close() fails for a key
+// that was neither read nor said to be known by one of these. So a set with another hyper-parameter, or with
+// one more, is computed with it or refused, never ignored. config.<key>; fails the test where it is absent or
+// no number (a truth value is 0 or 1) or no text.
 double golden_number(const cJSON *object, const char *key);
 const char *golden_text(const cJSON *object, const char *key);
+double golden_number_or(const cJSON *object, const char *key, double absent);
+const cJSON *golden_item(const cJSON *object, const char *key); // of any type; NULL where there is none
+// Ours knows this value only: a number or truth value, a text, or a list as JSON writes it. Another fails;
+// absent is fine.
+void golden_fixed_text(const cJSON *object, const char *key, const char *value);
+void golden_fixed(const cJSON *object, const char *key, double value);
+// Keys, up to a NULL, that say in words how the file was made, or what the shapes of its tensors say as well.
+void golden_known(const cJSON *object, ...) __attribute__((sentinel));
 
 // The group of a tensor is the longest key of `tolerance` that is the name or ends at a dot in it:
 // "grad.conv1.weight" belongs to "grad", "out.eval.pool" to "out.eval". 0 where the file gives none.

@@ -174,8 +174,7 @@ static void test_reads_reference_files(void **state)
 {
     (void)state;
     Golden *golden = golden_open("losses.safetensors");
-    const cJSON *cases = cJSON_GetObjectItemCaseSensitive(golden_config(golden), "cases");
-    assert_true(golden_number(cJSON_GetObjectItemCaseSensitive(cases, "aam0"), "scale") > 0);
+    assert_true(cJSON_HasObjectItem(golden_case(golden, "aam0"), "scale"));
     assert_true(golden_tolerance(golden, "grad.aam0.weight") > 0);
     for (int64_t i = 0; golden_at(golden, i); i++)
         if (golden_at(golden, i)->type == SAFE_F32)
