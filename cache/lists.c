@@ -271,6 +271,12 @@ int labels_align(const LabelList *list, const char *list_name, char *const *utts
         if (n_missing++ < NAMED_IDS)
             snprintf(examples + used, sizeof examples - used, "%s%s", used ? ", " : "", utts[i]);
     }
+    if (n_missing == n && list->n > 0)
+        return error_set(
+            error,
+            "%s lacks all %lld utterances: it calls its first %s, and theirs is called %s; names are paths "
+            "below the audio's folder",
+            list_name, (long long)n, list->utts[0], utts[0]);
     if (n_missing > 0)
         return error_set(error, "%s lacks %lld of %lld utterances: %s%s; add them or leave the list out",
                          list_name, (long long)n_missing, (long long)n, examples,

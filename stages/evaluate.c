@@ -8,12 +8,12 @@
 #include "base/options.h"
 #include "cache/embeddings.h"
 #include "cache/outputs.h"
-#include "cache/pieces.h"
 #include "cache/provenance.h"
 #include "cache/up_to_date.h"
 #include "cache/publish.h"
 #include "report/eval_summary.h"
 #include "score/calibration.h"
+#include "score/label_free.h"
 #include "score/scoring.h"
 #include "score/session.h"
 #include "score/statistics_baseline.h"
@@ -28,62 +28,13 @@ typedef struct Settings {
     int64_t label_free_pairs, top;
 } Settings;
 
-// Samples of each embedding's utterance or half; NULL where an utterance is not in the corpus, which is an
-// error.
-static int64_t *durations_of(const char *audio, const Embeddings *embeddings, Error *error)
-{
-    Corpus *corpus = corpus_open(audio, error);
-    if (!corpus)
-        return NULL;
-    int64_t *durations = mem_alloc((size_t)embeddings->n, sizeof(int64_t)), i = 0;
-    for (Piece piece; i < embeddings->n && piece_find(corpus, embeddings->utts[i], &piece) == 0; i++)
-        durations[i] = piece.n_samples;
-    if (i < embeddings->n) {
-        error_set(error, "%s has an embedding but is not in the audio folder", embeddings->utts[i]);
-        mem_free(durations);
-        durations = NULL;
-    }
-    corpus_close(corpus);
-    return durations;
-}
-
-static int find_sessions(const char *rule_text, const Embeddings *embeddings, Sessions *sessions,
-                         Error *error)
-{
-    SessionRule *rule = session_rule_create(rule_text, error);
-    int status = rule ? sessions_find(rule, embeddings->utts, embeddings->n, sessions, error) : -1;
-    session_rule_destroy(rule);
-    if (status < 0)
-        return -1;
-    log_info("sessions by %s: %lld among %lld utterances", rule_text, (long long)sessions->n_sessions,
-             (long long)sessions->n);
-    if (sessions->n_unmatched > 0)
-        log_warn("%lld ids do not match the session pattern: each is a session of its own",
-                 (long long)sessions->n_unmatched);
-    return 0;
-}
-
-static int make_label_free(const Settings *settings, int64_t seed, const Embeddings *embeddings,
-                           Trials *trials, Error *error)
-{
-    Sessions sessions;
-    int64_t *durations = settings->audio ? durations_of(settings->audio, embeddings, error) : NULL;
-    if ((settings->audio && !durations) ||
-        find_sessions(settings->session, embeddings, &sessions, error) < 0) {
-        mem_free(durations);
-        return -1;
-    }
-    trials_label_free(&sessions, durations, settings->label_free_pairs, seed, trials);
-    sessions_release(&sessions);
-    mem_free(durations);
-    return 0;
-}
-
 static int load_trials(const Settings *settings, int64_t seed, const Embeddings *embeddings, Trials *trials,
                        Error *error)
 {
     int status = settings->label_free
-                     ? make_label_free(settings, seed, embeddings, trials, error)
+                     ? label_free_make(
+                           &(LabelFree){settings->session, settings->audio, settings->label_free_pairs, seed},
+                           embeddings, trials, error)
                      : trials_load(settings->trials, embeddings->utts, embeddings->n, trials, error);
     if (status < 0)
         return -1;
@@ -267,6 +218,30 @@ static void release(Evaluation *e)
     embeddings_release(&e->embeddings);
 }
 
+static void check_settings(const Program *program, const Settings *s)
+{
+    if (!s->trials == !s->label_free)
+        program_misuse(program, "give either --trials FILE or --label-free");
+    if (s->crop_embeddings && (s->center || s->cohort))
+        program_misuse(program, "--crop-embeddings goes without --center and --norm");
+    if (s->pair_head && s->center)
+        program_misuse(program, "--pair-head goes without --center");
+    if (s->calibrate && s->calibration)
+        program_misuse(program, "--calibrate and --calibration exclude each other");
+    bool normalises = strcmp(s->norm, "none") != 0;
+    if (normalises == !s->cohort)
+        program_misuse(program, "--norm s-norm or as-norm and --cohort FILE belong together");
+    if (s->cohort_labels && !s->cohort)
+        program_misuse(program, "--cohort-labels FILE names the speakers of --cohort FILE, which is missing");
+    if (s->list && !embeddings_take_list(s->embeddings))
+        program_misuse(program, "--list names the rows of a .npy, and %s is none", s->embeddings);
+    Error error = {0};
+    SessionRule *rule = session_rule_create(s->session, &error);
+    if (!rule)
+        program_misuse(program, "--session: %s", error.text);
+    session_rule_destroy(rule);
+}
+
 int main(int argc, char **argv)
 {
     Settings s = {.label_free_pairs = 20000, .session = "file", .norm = "none", .top = 300};
@@ -310,32 +285,12 @@ int main(int argc, char **argv)
         .usage = "[options] --embeddings FILE (--trials FILE | --label-free) --scores FILE --report FILE",
         .details = "EER is interpolated on the ROC as wespeaker does; minDCF is divided by min(p, 1-p)."};
     program_begin(&program, options, argc, argv);
-    if (!s.trials == !s.label_free)
-        program_misuse(&program, "give either --trials FILE or --label-free");
-
-    if (s.crop_embeddings && (s.center || s.cohort))
-        program_misuse(&program, "--crop-embeddings goes without --center and --norm");
-    if (s.pair_head && s.center)
-        program_misuse(&program, "--pair-head goes without --center");
-    if (s.calibrate && s.calibration)
-        program_misuse(&program, "--calibrate and --calibration exclude each other");
-    bool normalises = strcmp(s.norm, "none") != 0;
-    if (normalises == !s.cohort)
-        program_misuse(&program, "--norm s-norm or as-norm and --cohort FILE belong together");
-    if (s.cohort_labels && !s.cohort)
-        program_misuse(&program,
-                       "--cohort-labels FILE names the speakers of --cohort FILE, which is missing");
-    if (s.list && !embeddings_take_list(s.embeddings))
-        program_misuse(&program, "--list names the rows of a .npy, and %s is none", s.embeddings);
-    Error error = {0};
-    SessionRule *rule = session_rule_create(s.session, &error);
-    if (!rule)
-        program_misuse(&program, "--session: %s", error.text);
-    session_rule_destroy(rule);
+    check_settings(&program, &s);
     if (up_to_date(&program, s.scores))
         return 0;
     outputs_check(&program, NULL);
 
+    Error error = {0};
     Evaluation e = {.result = {.baseline_eer = NAN,
                                .norm = s.norm,
                                .label_free = s.label_free,

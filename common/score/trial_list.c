@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cache/names.h"
+#include "cache/table.h"
 #include "score/trials.h"
 
 enum { SHOWN = 5, PLACES_TRIED = 256, LINES_TRIED = 1000 };
@@ -345,6 +346,14 @@ static int read_text(Reader *reader, const char *text, Error *error)
     return status;
 }
 
+static int refuse_json(const char *name, const char *text, Error *error)
+{
+    if (table_separator(text) != '{')
+        return 0;
+    return error_set(
+        error, "%s is JSON; trials are lines `1|0 enroll test` or `enroll test target|nontarget`", name);
+}
+
 static void forget(Reader *reader)
 {
     release_unknown(&reader->enroll);
@@ -358,7 +367,9 @@ int trials_parse(const char *name, const char *text, char *const *utts, int64_t 
 {
     Reader reader = {.name = name, .names = names_create(utts, n_utts), .n_utts = n_utts};
     Error first = {0};
-    int status = read_text(&reader, text, &first);
+    int status = refuse_json(name, text, &first);
+    if (status == 0)
+        status = read_text(&reader, text, &first);
     if (reader.n_found == 0 && reader.prefix) {
         names_set_prefix(reader.names, reader.prefix);
         log_info("%s: its utterances lie below %s", name, reader.prefix);

@@ -13,7 +13,6 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "score/metrics.h"
-#include "score/session.h"
 
 typedef struct Trial {
     int64_t enroll, test; // indices into the utterances
@@ -31,16 +30,6 @@ int trials_load(const char *path, char *const *utts, int64_t n_utts, Trials *tri
 // text as in a file; `name` for errors.
 int trials_parse(const char *name, const char *text, char *const *utts, int64_t n_utts, Trials *trials,
                  Error *error);
-
-// Label-free trials: pairs of one session (score/session.h) against pairs of different ones that also lie
-// apart. Where all is one session there are none. At most `most` of each kind, drawn with `seed`. Given
-// durations, each pair of different sessions is a pair of one whose second utterance is exchanged for one of
-// another session that is about as long (among the 10 % nearest in length, or 16): else short utterances,
-// whose scores are low, would stand on one side more than on the other. n_target = 0 when no session has two
-// utterances: then there is nothing to measure, which is no error. durations [sessions->n], in any unit;
-// NULL: not known.
-void trials_label_free(const Sessions *sessions, const int64_t *durations, int64_t most, int64_t seed,
-                       Trials *trials);
 
 // A new block [n]: which trials are targets; and the curve of their scores [n].
 bool *trials_targets(const Trials *trials);

@@ -30,6 +30,10 @@ int labelling_load(const char *path, const Corpus *corpus, Labelling *l, Error *
         n_labelled++;
     }
     int64_t n_strangers = list.n - n_labelled;
+    if (n_labelled == 0 && list.n > 0)
+        error_set(error,
+                  "%s knows no utterance of the audio: it calls its first %s, the audio's is called %s", path,
+                  list.utts[0], corpus_utt(corpus, 0));
     mem_free(class_of);
     labels_release(&list);
     if (l->n_classes < 2)

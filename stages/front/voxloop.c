@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/process.h"
+#include "base/text.h"
 #include "front.h"
 
 static const struct {
@@ -49,7 +50,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc > 1)
-        fprintf(stderr, "voxloop: error: unknown verb \"%s\"; voxloop --help lists them\n", argv[1]);
+        text_print_line(stderr, "voxloop: error: unknown verb \"%s\"; voxloop --help lists them", argv[1]);
     else
         print_usage(stderr);
     return 2;

@@ -42,6 +42,12 @@ expect_one_line 1 'lists/nul:2: holds a NUL byte' prepare --audio lists/nul --ou
 printf '\xff\xfea\0\n\0' >lists/utf16
 expect_one_line 1 'lists/utf16 is UTF-16; save it as UTF-8' prepare --audio lists/utf16 --out none
 
+# A name of 64 KiB is a reject; of 3 000 bytes, an utterance.
+{ printf '%065536d sub/b.wav\n' 1; printf '%03000d sub/b.wav\n' 1; } >lists/long
+prepare --audio lists/long --out h || fail "a long name ended the run"
+[ "$(ids h | wc -c)" = 3001 ] || fail "the long utterance is lost"
+grep -q 'its name is longer than 4000 bytes' h/rejects.tsv || fail "a name of 64 KiB is no reject"
+
 # Segments, with the line ends of other systems.
 printf '\xef\xbb\xbfpart utt-1 0.2 1.4\r\n' >segments
 prepare --audio lists/scp --segments segments --out f || fail "segments with CRLF"

@@ -223,7 +223,7 @@ static void test_size(void **state)
     char **ids = mem_alloc(N, sizeof *ids), *text = mem_alloc((size_t)N * 48 + 2 * LONG, 1), *at = text;
     for (int64_t i = 0; i < N; i++) {
         ids[i] = mem_printf("take%%20%lld%%20of.wav", (long long)i);
-        at += sprintf(at, "take %lld of.wav speaker%lld\n", (long long)i, (long long)(i / 10));
+        at += snprintf(at, 48, "take %lld of.wav speaker%lld\n", (long long)i, (long long)(i / 10));
     }
     memset(at, 'x', LONG);
     for (int i = 1; i < LONG; i += 2)

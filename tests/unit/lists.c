@@ -114,6 +114,10 @@ static void test_align(void **state)
     assert_int_equal(labels[1], 1);
     assert_int_equal(labels_align(&list, "truth", unknown, 7, labels, &error), -1);
     assert_non_null(strstr(error.text, "truth lacks 6 of 7 utterances: p, q, r, s, t, ..."));
+    error_clear(&error);
+    assert_int_equal(labels_align(&list, "truth", unknown + 1, 6, labels, &error), -1);
+    assert_non_null(
+        strstr(error.text, "truth lacks all 6 utterances: it calls its first a, and theirs is called p"));
     labels_release(&list);
 }
 

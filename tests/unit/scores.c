@@ -10,6 +10,7 @@
 
 #include "base/rng.h"
 #include "score/eer_interval.h"
+#include "score/label_free.h"
 #include "score/metrics.h"
 #include "score/trials.h"
 
@@ -123,6 +124,7 @@ static void refuses_what_it_cannot_tell(void **state)
         {"1 a c\n0 p q r\n", "trials:2: `p q r`: neither its beginning nor its end is an utterance"},
         {"1 a c\n0 x y some thing else\n", "; 1 unknown on the test side: some thing else"},
         {"1 a c\n0 some thing else x y\n", "; 1 unknown on the enrolment side: some thing else"},
+        {"{\"label\": 1, \"enroll\": \"a\", \"test\": \"c\"}\n", "trials is JSON; trials are lines"},
         {"# made by me\n1 a c\n", "trials:1: `#` is no trial label"},
         {"label enroll test\n1 a c\n", "trials:1: `label` is no trial label"},
     };
