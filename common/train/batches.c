@@ -1,5 +1,6 @@
 #include "train/batches.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
@@ -28,8 +29,8 @@ struct Batches {
     BatchOptions options;
     FrontEnd *front_end;
     Slot *slots; // [n_slots]; step s lies in slot (s - first_step) % n_slots
-    int n_slots;
-    Loader *loaders; // [options.n_loaders]; loader k makes the steps first_step + k + i n_loaders
+    int n_slots, n_loaders;
+    Loader *loaders; // [n_loaders]; loader k makes the steps first_step + k + i options.n_loaders
     pthread_mutex_t lock, sampler_lock;
     pthread_cond_t changed;
     int64_t wanted; // the step that the consumer asks for next
@@ -215,6 +216,25 @@ static void *run_loader(void *argument)
     return NULL;
 }
 
+// Each loader's steps are its own: without one of them the training would wait for ever.
+static void start_loaders(Batches *b)
+{
+    int failed = 0;
+    for (; b->n_loaders < b->options.n_loaders && !failed; b->n_loaders += !failed) {
+        Loader *loader = &b->loaders[b->n_loaders];
+        *loader = (Loader){.batches = b, .number = b->n_loaders};
+        failed = pthread_create(&loader->thread, NULL, run_loader, loader);
+    }
+    if (!failed)
+        return;
+    pthread_mutex_lock(&b->lock);
+    b->failed = true;
+    error_clear(&b->error);
+    error_set(&b->error, "loader thread %d of %" PRId64 " cannot be started (%s); give fewer --loaders",
+              b->n_loaders + 1, b->options.n_loaders, strerror(failed));
+    pthread_mutex_unlock(&b->lock);
+}
+
 Batches *batches_create(const BatchOptions *options)
 {
     Batches *b = mem_zero(1, sizeof *b);
@@ -237,10 +257,7 @@ Batches *batches_create(const BatchOptions *options)
     pthread_mutex_init(&b->sampler_lock, NULL);
     pthread_cond_init(&b->changed, NULL);
     b->loaders = mem_zero((size_t)options->n_loaders, sizeof *b->loaders);
-    for (int k = 0; k < options->n_loaders; k++) {
-        b->loaders[k] = (Loader){.batches = b, .number = k};
-        pthread_create(&b->loaders[k].thread, NULL, run_loader, &b->loaders[k]);
-    }
+    start_loaders(b);
     return b;
 }
 
@@ -252,7 +269,7 @@ void batches_destroy(Batches *b)
     b->stop = true;
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->lock);
-    for (int k = 0; k < b->options.n_loaders; k++)
+    for (int k = 0; k < b->n_loaders; k++)
         pthread_join(b->loaders[k].thread, NULL);
     for (int s = 0; s < b->n_slots; s++) {
         mem_free(b->slots[s].batch.utts);

@@ -55,7 +55,8 @@ typedef struct Batches Batches;
 
 Batches *batches_create(const BatchOptions *options);
 void batches_destroy(Batches *batches); // stops the loaders; NULL is fine
-// 1 and the next step's batch; 0 behind the last; -1 when a recording could not be read.
+// 1 and the next step's batch; 0 behind the last; -1 when a recording could not be read or a loader could not
+// be started.
 int batches_next(Batches *batches, const Batch **batch, Error *error);
 double batches_waited_seconds(const Batches *batches); // in batches_next(), so far
 int64_t crop_samples(const CropGroup *group);          // of one crop

@@ -196,12 +196,10 @@ static int train_mixture(Training *t, Error *error)
 
 // --- the total variability matrix
 
-static const Corpus *sorted_corpus; // qsort has no context argument
-
-static int longer_first(const void *a, const void *b)
+static int longer_first(const void *a, const void *b, void *corpus)
 {
     int64_t i = *(const int64_t *)a, j = *(const int64_t *)b;
-    int64_t n = corpus_samples(sorted_corpus, i), m = corpus_samples(sorted_corpus, j);
+    int64_t n = corpus_samples(corpus, i), m = corpus_samples(corpus, j);
     return n != m ? (n < m ? 1 : -1) : (i > j) - (i < j);
 }
 
@@ -211,8 +209,7 @@ static int64_t *choose_utterances(const Training *t, int64_t *n)
     int64_t n_utts = corpus_count(t->corpus), *utts = mem_alloc((size_t)n_utts, sizeof(int64_t));
     for (int64_t i = 0; i < n_utts; i++)
         utts[i] = i;
-    sorted_corpus = t->corpus;
-    qsort(utts, (size_t)n_utts, sizeof(int64_t), longer_first);
+    qsort_r(utts, (size_t)n_utts, sizeof(int64_t), longer_first, (void *)t->corpus);
     *n = n_utts < t->options->tv_utts ? n_utts : t->options->tv_utts;
     return utts;
 }
