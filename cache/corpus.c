@@ -134,6 +134,11 @@ void corpus_close(Corpus *corpus)
     mem_free(corpus);
 }
 
+const char *corpus_folder(const Corpus *corpus)
+{
+    return corpus->folder;
+}
+
 int64_t corpus_count(const Corpus *corpus)
 {
     return corpus->n;

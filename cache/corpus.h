@@ -13,6 +13,7 @@ typedef struct Corpus Corpus;
 
 Corpus *corpus_open(const char *folder, Error *error); // NULL on failure
 void corpus_close(Corpus *corpus);                     // NULL is fine
+const char *corpus_folder(const Corpus *corpus);
 int64_t corpus_count(const Corpus *corpus);
 const char *corpus_utt(const Corpus *corpus, int64_t index);
 char *const *corpus_utts(const Corpus *corpus); // [count]

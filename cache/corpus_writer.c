@@ -272,6 +272,11 @@ int64_t corpus_writer_renamed(const CorpusWriter *writer)
     return writer->n_renamed;
 }
 
+int64_t corpus_writer_shards(const CorpusWriter *writer)
+{
+    return writer->n_shards - (writer->shard != NULL);
+}
+
 int64_t corpus_writer_accepted(const CorpusWriter *writer)
 {
     return writer->n_accepted;

@@ -41,6 +41,7 @@ void corpus_writer_reject(CorpusWriter *writer, const char *utt, const char *rea
 // another than the id.
 void corpus_writer_name(CorpusWriter *writer, const char *utt, const char *name);
 int64_t corpus_writer_renamed(const CorpusWriter *writer); // how many
+int64_t corpus_writer_shards(const CorpusWriter *writer);  // finished, as `folder`/audio-00000.tar.zst ...
 int64_t corpus_writer_accepted(const CorpusWriter *writer);
 int64_t corpus_writer_samples(const CorpusWriter *writer); // of all utterances
 // Publishes; frees in any case. Without a single utterance it fails, naming the first reject.

@@ -86,7 +86,7 @@ made    = $(if $(call in_demo,$(1)),$(call digest,$(demo)/corpus.tsv),$(if $(wil
 listing = $(if $(call in_demo,$(1)),,listing=$(shell \
   find -L $(1) -type f -printf '%P %s %T@\n' 2>/dev/null | LC_ALL=C sort | b2sum | cut -c 1-16))
 
-prepare_rule = $(call stage_rule,$(2)/utts.tsv,prepare,,$(call made,$(1)),--audio $(1) --out $(2),,$(call listing,$(1)))
+prepare_rule = $(call stage_rule,$(2)/utts.tsv,prepare,,$(call made,$(1)),--audio $(1)$(if $(3), --copies $(3)) --out $(2),,$(call listing,$(1)))
 # corpus_digest_rule FOLDER: a digest of all shards. Recordings that only look new, because they were copied, are
 # prepared again, but nothing is trained again; utts.tsv gets its old time back, so that shards are read only once.
 define corpus_digest_rule
@@ -96,7 +96,8 @@ $(call digest,$(1)/utts.tsv): $(1)/utts.tsv
 endef
 $(foreach corpus,$(WORK)/audio $(if $(test_audio),$(WORK)/test),$(eval $(call corpus_digest_rule,$(corpus))))
 $(eval $(call prepare_rule,$(train_audio),$(WORK)/audio))
-$(if $(test_audio),$(eval $(call prepare_rule,$(test_audio),$(WORK)/test)))
+# A list of trials may name any recording: copies stay.
+$(if $(test_audio),$(eval $(call prepare_rule,$(test_audio),$(WORK)/test,keep)))
 
 # ---- the rounds ----------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/progress.h"
+#include "cache/copies.h"
 #include "cache/corpus_writer.h"
 #include "cache/lock.h"
 #include "cache/outputs.h"
@@ -27,14 +28,26 @@ typedef struct Settings {
     const char *audio, *segments, *out;
     DecodeLimits limits;
     int64_t shard_mib, compression;
+    const char *copies;
 } Settings;
 
 typedef struct Preparation {
     const Settings *settings;
     AudioSources sources;
     CorpusWriter *writer;
+    Copies *copies;
     int64_t n_accepted, n_samples;
+    int64_t n_copies, n_joined, n_one_channel, n_held; // recordings of this run
 } Preparation;
+
+// What became of one source.
+typedef struct Decoded {
+    int16_t *samples; // [n]; NULL: refused, for this reason
+    int64_t n;
+    uint64_t digest;
+    DecodeNotes notes;
+    Error reason;
+} Decoded;
 
 // What the shards' bytes depend on, beside the options: the utterances, the parts of recordings that they
 // are, and the recordings themselves.
@@ -54,31 +67,49 @@ static void look_at_sources(const Program *program, const char *list, const Audi
     mem_free(paths);
 }
 
-static int decode_source(const Preparation *p, int64_t i, int16_t **samples, int64_t *n, Error *reason)
+static void decode_source(const Preparation *p, int64_t i, Decoded *decoded)
 {
     const AudioSources *sources = &p->sources;
     const DecodeCut all = {.end = -1, .channel = DECODE_ALL_CHANNELS};
-    if (strlen(sources->utts[i]) > CORPUS_MAX_UTT_BYTES)
-        return error_set(reason, "its name is longer than %d bytes", CORPUS_MAX_UTT_BYTES);
-    if (audio_decode_cut(sources->paths[i], sources->cuts ? &sources->cuts[i] : &all, &p->settings->limits,
-                         samples, n, NULL, reason) < 0)
-        return sources->named ? error_prefix(reason, "%s", sources->paths[i]) : -1;
-    if (*n > CORPUS_MAX_SAMPLES) {
-        mem_free(*samples);
-        return error_set(reason, "too long: more than a WAV file can hold");
+    Error *reason = &decoded->reason;
+    if (strlen(sources->utts[i]) > CORPUS_MAX_UTT_BYTES) {
+        error_set(reason, "its name is longer than %d bytes", CORPUS_MAX_UTT_BYTES);
+        return;
     }
-    return 0;
+    if (audio_decode_cut(sources->paths[i], sources->cuts ? &sources->cuts[i] : &all, &p->settings->limits,
+                         &decoded->samples, &decoded->n, &decoded->notes, reason) < 0) {
+        if (sources->named)
+            error_prefix(reason, "%s", sources->paths[i]);
+        return;
+    }
+    decoded->digest = copies_digest(decoded->samples, decoded->n);
+    if (decoded->n > CORPUS_MAX_SAMPLES) {
+        error_set(reason, "too long: more than a WAV file can hold");
+        mem_free(decoded->samples);
+        decoded->samples = NULL;
+    }
 }
 
-// samples NULL: refused, for this reason.
-static int append(Preparation *p, int64_t i, const int16_t *samples, int64_t n, const Error *reason,
-                  Error *error)
+// In the sources' order, so the first of several copies is the same in every run.
+static int append(Preparation *p, int64_t i, const Decoded *decoded, Error *error)
 {
     if (interrupt_requested())
         return interrupt_fail(error);
-    if (samples)
-        return corpus_writer_add(p->writer, p->sources.utts[i], samples, n, error);
-    corpus_writer_reject(p->writer, p->sources.utts[i], reason->text);
+    const char *utt = p->sources.utts[i];
+    if (!decoded->samples) {
+        corpus_writer_reject(p->writer, utt, decoded->reason.text);
+        return 0;
+    }
+    p->n_joined += decoded->notes.n_streams > 1;
+    p->n_one_channel += decoded->notes.one_channel;
+    p->n_held += decoded->notes.n_held > 0;
+    int64_t first = copies_find(p->copies, decoded->digest, decoded->n, i);
+    p->n_copies += first >= 0;
+    if (first < 0 || strcmp(p->settings->copies, "keep") == 0)
+        return corpus_writer_add(p->writer, utt, decoded->samples, decoded->n, error);
+    char *reason = mem_printf("%s%s", COPY_REASON, p->sources.utts[first]);
+    corpus_writer_reject(p->writer, utt, reason);
+    mem_free(reason);
     return 0;
 }
 
@@ -88,23 +119,50 @@ static int prepare_from(Preparation *p, int64_t first, Error *error)
     int status = 0;
 #pragma omp parallel for ordered schedule(dynamic, 1)
     for (int64_t i = first; i < p->sources.n; i++) {
-        int16_t *samples = NULL;
-        int64_t n = 0;
-        Error reason = {0};
+        Decoded decoded = {0};
         int stopped;
 #pragma omp atomic read
         stopped = status;
-        bool decoded = !stopped && !interrupt_requested() && decode_source(p, i, &samples, &n, &reason) == 0;
+        if (!stopped && !interrupt_requested())
+            decode_source(p, i, &decoded);
 #pragma omp ordered
-        if (status == 0 && append(p, i, decoded ? samples : NULL, n, &reason, error) < 0) {
+        if (status == 0 && append(p, i, &decoded, error) < 0) {
 #pragma omp atomic write
             status = -1;
         }
-        mem_free(samples);
+        mem_free(decoded.samples);
         progress_step(progress, 1);
     }
     progress_destroy(progress);
     return status;
+}
+
+// An interrupted run goes on: what is in its shards has been seen.
+static int remember_finished(Preparation *p, Error *error)
+{
+    int status = 0;
+    for (int64_t s = 0; s < corpus_writer_shards(p->writer) && status == 0; s++) {
+        char *shard = mem_printf("%s/audio-%05" PRId64 ".tar.zst", p->settings->out, s);
+        status = copies_take_shard(p->copies, shard, p->sources.utts, p->sources.n, error);
+        mem_free(shard);
+    }
+    return status;
+}
+
+static void log_notes(const Preparation *p)
+{
+    const struct {
+        int64_t n;
+        const char *what;
+    } notes[] = {{p->n_joined, "of several streams joined in one file; all were read"},
+                 {p->n_one_channel, "with channels that cancel each other; the loudest was taken"},
+                 {p->n_held, "with a few samples far beyond all others; these were clipped"},
+                 {p->n_copies, strcmp(p->settings->copies, "keep") == 0
+                                   ? "with the same audio as another; kept"
+                                   : "with the same audio as another; rejected (--copies keep keeps them)"}};
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
+        if (notes[i].n > 0)
+            log_info("%" PRId64 " recording%s %s", notes[i].n, notes[i].n == 1 ? "" : "s", notes[i].what);
 }
 
 static int prepare(const Program *program, Preparation *p, Error *error)
@@ -126,7 +184,12 @@ static int prepare(const Program *program, Preparation *p, Error *error)
                  corpus_writer_renamed(p->writer));
     if (n_done > 0)
         log_info("goes on behind the %" PRId64 " recordings in the shards of an interrupted run", n_done);
-    int status = prepare_from(p, n_done, error);
+    p->copies = copies_create();
+    int status = remember_finished(p, error);
+    if (status == 0)
+        status = prepare_from(p, n_done, error);
+    copies_destroy(p->copies);
+    log_notes(p);
     p->n_accepted = corpus_writer_accepted(p->writer);
     p->n_samples = corpus_writer_samples(p->writer);
     if (status < 0)
@@ -194,7 +257,8 @@ int main(int argc, char **argv)
 {
     Settings settings = {.limits = {.min_seconds = 1, .max_seconds = 14400, .silence_db = -70},
                          .shard_mib = 256,
-                         .compression = 3};
+                         .compression = 3,
+                         .copies = "reject"};
     const Option options[] = {
         option_required(option_input("audio", &settings.audio, "PATH",
                                      "folder, Kaldi data directory, wav.scp, or list of recordings")),
@@ -208,6 +272,8 @@ int main(int argc, char **argv)
                     "reject what is longer; a thread holds one recording, 100 KB a second"),
         option_real("silence-db", &settings.limits.silence_db, -200, 0,
                     "reject what is quieter, against full scale"),
+        option_choice("copies", &settings.copies, "reject|keep",
+                      "of recordings with the same audio: reject all but the first, or keep them"),
         option_integer("shard-mib", &settings.shard_mib, 1, 1 << 20,
                        "begin a new shard after this much audio"),
         option_integer("compression", &settings.compression, 1, 19, "zstd level"),

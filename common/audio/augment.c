@@ -9,8 +9,8 @@
 
 #include "audio/convolve.h"
 #include "audio/decode.h"
-#include "audio/file_pool.h"
 #include "audio/room.h"
+#include "audio/sound_pool.h"
 #include "audio/sources.h"
 #include "audio/stretch.h"
 #include "base/log.h"
@@ -30,7 +30,7 @@ typedef enum Kind {
 struct Augmenter {
     AugmentOptions options;
     AudioSources noise_files, room_files; // whom the pools' paths belong to
-    FilePool noise, music, speech, rooms;
+    SoundPool noise, music, speech, rooms;
     Convolver *convolver;
 };
 
@@ -69,16 +69,16 @@ static int load_noise_folder(Augmenter *augmenter, Error *error)
         return -1;
     for (int64_t i = 0; i < files->n; i++) {
         if (lies_in(files->utts[i], "music"))
-            file_pool_add(&augmenter->music, files->paths[i]);
+            sound_pool_add(&augmenter->music, files->paths[i]);
         else if (lies_in(files->utts[i], "speech"))
-            file_pool_add(&augmenter->speech, files->paths[i]);
+            sound_pool_add(&augmenter->speech, files->paths[i]);
         else
-            file_pool_add(&augmenter->noise, files->paths[i]);
+            sound_pool_add(&augmenter->noise, files->paths[i]);
     }
     Error reason = {0};
-    file_pool_check(&augmenter->noise, "noise", check_noise, &reason);
-    file_pool_check(&augmenter->music, "music", check_noise, &reason);
-    file_pool_check(&augmenter->speech, "speech for babble", check_noise, &reason);
+    sound_pool_check(&augmenter->noise, "noise", check_noise, &reason);
+    sound_pool_check(&augmenter->music, "music", check_noise, &reason);
+    sound_pool_check(&augmenter->speech, "speech for babble", check_noise, &reason);
     if (augmenter->noise.n + augmenter->music.n + augmenter->speech.n == 0)
         return error_set(error, "%s", reason.text);
     if (reason.text[0])
@@ -101,8 +101,8 @@ static int load_rooms(Augmenter *augmenter, Error *error)
     if (audio_sources_find(augmenter->options.rir_folder, NULL, files, error) < 0)
         return -1;
     for (int64_t i = 0; i < files->n; i++)
-        file_pool_add(&augmenter->rooms, files->paths[i]);
-    file_pool_check(&augmenter->rooms, "rooms", check_room, error);
+        sound_pool_add(&augmenter->rooms, files->paths[i]);
+    sound_pool_check(&augmenter->rooms, "rooms", check_room, error);
     return augmenter->rooms.n > 0 ? 0 : -1;
 }
 
@@ -124,10 +124,10 @@ void augmenter_destroy(Augmenter *augmenter)
     if (!augmenter)
         return;
     convolver_destroy(augmenter->convolver);
-    file_pool_release(&augmenter->rooms);
-    file_pool_release(&augmenter->noise);
-    file_pool_release(&augmenter->music);
-    file_pool_release(&augmenter->speech);
+    sound_pool_release(&augmenter->rooms);
+    sound_pool_release(&augmenter->noise);
+    sound_pool_release(&augmenter->music);
+    sound_pool_release(&augmenter->speech);
     audio_sources_release(&augmenter->room_files);
     audio_sources_release(&augmenter->noise_files);
     mem_free(augmenter);
@@ -162,7 +162,7 @@ static int measured_room(const Augmenter *augmenter, Rng *rng, float *x, int64_t
 {
     int64_t index = (int64_t)rng_below(rng, (uint64_t)augmenter->rooms.n);
     Room room = {.taps = mem_alloc(CONVOLVER_MAX_TAPS, sizeof(float))};
-    int status = file_pool_read(&augmenter->rooms, index, read_room, &room, error);
+    int status = sound_pool_read(&augmenter->rooms, index, read_room, &room, error);
     if (status == 0)
         convolver_apply(augmenter->convolver, room.taps, room.n_taps, x, n);
     mem_free(room.taps);
@@ -203,11 +203,11 @@ static int read_crop(const char *path, void *context, Error *error)
     return audio_read_stretch(path, crop->place, crop->samples, crop->n, error);
 }
 
-static int from_pool(const FilePool *pool, Rng *rng, float *noise, int64_t n, Error *error)
+static int from_pool(const SoundPool *pool, Rng *rng, float *noise, int64_t n, Error *error)
 {
     int64_t index = (int64_t)rng_below(rng, (uint64_t)pool->n);
     Crop crop = {noise, n, rng_uniform(rng)};
-    return file_pool_read(pool, index, read_crop, &crop, error);
+    return sound_pool_read(pool, index, read_crop, &crop, error);
 }
 
 // Music where there is some, else any noise.

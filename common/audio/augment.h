@@ -3,7 +3,7 @@
 // microphone (audio/room.h), babble from the training corpus itself through a callback. A noise folder is
 // MUSAN-like: folders named music and speech on the way to a file say what it is, all else is noise. Files
 // are read when they are drawn, so folders may be large; all are tried once in the beginning, and broken or
-// silent ones left out (audio/file_pool.h).
+// silent ones left out (audio/sound_pool.h).
 #pragma once
 #include <stdint.h>
 #include "base/error.h"

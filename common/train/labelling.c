@@ -4,9 +4,34 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "cache/copies.h"
 #include "cache/label_shard.h"
 #include "cache/lists.h"
 #include "train/batches.h"
+
+static void give_class(Labelling *l, int64_t utt, int64_t *class)
+{
+    if (*class < 0)
+        *class = l->n_classes++;
+    l->labels[utt] = *class;
+}
+
+// Recordings that were rejected as copies: their labels are those of the first, where it has none itself.
+static int label_by_copies(const Corpus *corpus, const LabelList *list, int64_t *class_of, Labelling *l,
+                           int64_t *n_of_copies, Error *error)
+{
+    CopyRow *copies;
+    int64_t n;
+    int status = copies_load(corpus, &copies, &n, error);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = labels_find(list, copies[i].utt);
+        *n_of_copies += at >= 0;
+        if (at >= 0 && l->labels[copies[i].first] < 0)
+            give_class(l, copies[i].first, &class_of[list->labels[at]]);
+    }
+    copies_release(copies, n);
+    return status;
+}
 
 int labelling_load(const char *path, const Corpus *corpus, Labelling *l, Error *error)
 {
@@ -23,19 +48,23 @@ int labelling_load(const char *path, const Corpus *corpus, Labelling *l, Error *
         l->labels[i] = -1;
         if (at < 0)
             continue;
-        int64_t *c = &class_of[list.labels[at]];
-        if (*c < 0)
-            *c = l->n_classes++;
-        l->labels[i] = *c;
+        give_class(l, i, &class_of[list.labels[at]]);
         n_labelled++;
     }
-    int64_t n_strangers = list.n - n_labelled;
-    if (n_labelled == 0 && list.n > 0)
+    int64_t n_strangers = list.n - n_labelled, n_of_copies = 0;
+    int status = label_by_copies(corpus, &list, class_of, l, &n_of_copies, error);
+    if (n_labelled + n_of_copies == 0 && list.n > 0)
         error_set(error,
                   "%s knows no utterance of the audio: it calls its first %s, the audio's is called %s", path,
                   list.utts[0], corpus_utt(corpus, 0));
     mem_free(class_of);
     labels_release(&list);
+    if (status < 0)
+        return -1;
+    n_strangers -= n_of_copies;
+    n_labelled = 0;
+    for (int64_t i = 0; i < n; i++)
+        n_labelled += l->labels[i] >= 0;
     if (l->n_classes < 2)
         return error_set(error,
                          "%s gives %lld pseudo-speakers to the utterances of the audio; training needs at "

@@ -157,7 +157,7 @@ runs $base --labels utt2spk
 # Audio that was prepared again and is the same audio.
 "$bin/voxloop-prepare" --quiet --audio kaldi --segments parts --compression 9 --out audio || fail "prepare"
 quietly $base --labels utt2spk
-"$bin/voxloop-prepare" --quiet --audio recordings --out audio2 || fail "prepare"
+"$bin/voxloop-prepare" --quiet --audio recordings --copies keep --out audio2 || fail "prepare"
 sed 1d audio2/utts.tsv | cut -f 1 | awk '{split($1, part, "-"); print $1, part[1]}' >utt2spk3
 # The same names and lengths, another voice: utts.tsv alone does not tell.
 "$bin/voxloop-extract" --quiet --audio audio2 --model iv.safetensors --out t.tar.zst || fail "extract"
@@ -165,7 +165,7 @@ artefact=t.tar.zst
 quietly "$bin/voxloop-extract" --audio audio2 --model iv.safetensors --out t.tar.zst
 cp recordings/s3-u0.wav recordings/s0-u0.wav
 cp audio2/utts.tsv utts.before
-"$bin/voxloop-prepare" --quiet --audio recordings --out audio2 || fail "prepare"
+"$bin/voxloop-prepare" --quiet --audio recordings --copies keep --out audio2 || fail "prepare"
 cmp audio2/utts.tsv utts.before || fail "this was meant to keep the table"
 runs "$bin/voxloop-extract" --audio audio2 --model iv.safetensors --out t.tar.zst
 

@@ -7,10 +7,14 @@ seed=${KILL_SEED:-$RANDOM}
 RANDOM=$seed
 echo "KILL_SEED=$seed"
 "$bin/../tests/tool_strange_audio" strange || fail "the strange recordings could not be made"
+# 16 folders of the strange recordings, each with a sound of its own, a silent one, and the sound of a folder before.
 mkdir corpus
 for copy in $(seq -w 16); do
     cp -r strange/fine "corpus/$copy"
     ln -s ../../strange/bad/silent.wav "corpus/$copy/silent.wav"
+    perl -e 'print "RIFF", pack("V", 36 + 640000), "WAVEfmt ", pack("VvvVVvv", 16, 1, 1, 16000, 32000, 2, 16), "data", pack("V", 640000);
+        $x = $ARGV[0]; print pack("s<*", map { $x = ($x * 69069 + 1) % 65536; $x - 32768 } 1 .. 320000)' "$copy" >"corpus/$copy/own.wav"
+    ln -s ../01/own.wav "corpus/$copy/zz.wav"
 done
 options="--quiet --shard-mib 1 --threads 2"
 prepare() { "$bin/voxloop-prepare" $options "$@"; }

@@ -16,7 +16,7 @@ expect_one_line 1 'bad' prepare --audio strange/bad --out none
 expect_one_line 1 'nowhere' prepare --audio nowhere --out none
 [ ! -e none/utts.tsv ] || fail "a corpus without utterances was published"
 
-prepare --audio strange/fine --out fine || fail "the fine recordings were refused"
+prepare --audio strange/fine --copies keep --out fine || fail "the fine recordings were refused"
 [ "$(rows fine/utts.tsv)" = 10 ] || { cat fine/rejects.tsv >&2; fail "a good format was not read"; }
 prepare --audio strange --out mixed || fail "bad recordings among good ones stopped the run"
 for name in silent.wav short.wav no-samples.wav not-a-number.wav zero-bytes.wav text.wav corrupt.flac header-only.flac; do

@@ -11,22 +11,22 @@
 
 #include "base/error.h"
 
-typedef struct FilePool {
+typedef struct SoundPool {
     const char **paths;  // [n] the owner's
     atomic_bool *broken; // [n]
     int64_t n;           // 0: nothing to draw from
-} FilePool;
+} SoundPool;
 
 // Tries one file. Thread-safe; the error names it.
-typedef int (*FilePoolCheck)(const char *path, Error *error);
+typedef int (*SoundPoolCheck)(const char *path, Error *error);
 // Reads one file for a draw.
-typedef int (*FilePoolRead)(const char *path, void *context, Error *error);
+typedef int (*SoundPoolRead)(const char *path, void *context, Error *error);
 
-void file_pool_add(FilePool *pool, const char *path);
-void file_pool_release(FilePool *pool);
+void sound_pool_add(SoundPool *pool, const char *path);
+void sound_pool_release(SoundPool *pool);
 // Tries all files, with all threads, and warns of those that are left out: one line with their number and the
 // first reason. A pool without a single good file is emptied, and *error gets the first reason if it has none
 // yet; that is for the caller to judge. what: "noise", for the line.
-void file_pool_check(FilePool *pool, const char *what, FilePoolCheck check, Error *error);
+void sound_pool_check(SoundPool *pool, const char *what, SoundPoolCheck check, Error *error);
 // Reads file `index`, or the next one that can be read. -1: none can. Thread-safe.
-int file_pool_read(const FilePool *pool, int64_t index, FilePoolRead read, void *context, Error *error);
+int sound_pool_read(const SoundPool *pool, int64_t index, SoundPoolRead read, void *context, Error *error);

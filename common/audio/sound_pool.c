@@ -1,11 +1,11 @@
-#include "audio/file_pool.h"
+#include "audio/sound_pool.h"
 
 #include <inttypes.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 
-void file_pool_add(FilePool *pool, const char *path)
+void sound_pool_add(SoundPool *pool, const char *path)
 {
     if ((pool->n & (pool->n - 1)) == 0) {
         size_t room = pool->n ? 2 * (size_t)pool->n : 1;
@@ -16,14 +16,14 @@ void file_pool_add(FilePool *pool, const char *path)
     pool->paths[pool->n++] = path;
 }
 
-void file_pool_release(FilePool *pool)
+void sound_pool_release(SoundPool *pool)
 {
     mem_free(pool->paths);
     mem_free(pool->broken);
-    *pool = (FilePool){0};
+    *pool = (SoundPool){0};
 }
 
-void file_pool_check(FilePool *pool, const char *what, FilePoolCheck check, Error *error)
+void sound_pool_check(SoundPool *pool, const char *what, SoundPoolCheck check, Error *error)
 {
     Error first = {0};
     int64_t n_broken = 0, first_broken = pool->n;
@@ -33,7 +33,7 @@ void file_pool_check(FilePool *pool, const char *what, FilePoolCheck check, Erro
         if (check(pool->paths[i], &own) == 0)
             continue;
         atomic_store(&pool->broken[i], true);
-#pragma omp critical(file_pool)
+#pragma omp critical(sound_pool)
         {
             n_broken++;
             if (i < first_broken) {
@@ -51,10 +51,10 @@ void file_pool_check(FilePool *pool, const char *what, FilePoolCheck check, Erro
     }
     error_set(error, "%s: none of the %" PRId64 " files can be used; the first, %s", what, pool->n,
               first.text);
-    file_pool_release(pool);
+    sound_pool_release(pool);
 }
 
-int file_pool_read(const FilePool *pool, int64_t index, FilePoolRead read, void *context, Error *error)
+int sound_pool_read(const SoundPool *pool, int64_t index, SoundPoolRead read, void *context, Error *error)
 {
     for (int64_t k = 0; k < pool->n; k++) {
         int64_t i = (index + k) % pool->n;
