@@ -1,6 +1,7 @@
 // A label shard, what a round of clustering leaves: utt2spk (utterance and pseudo-speaker, "c00012", a line
-// each), centroids.npy [clusters, dim] and merges.npy [points - 1, 4], the dendrogram in scipy's rows (two
-// nodes, height, size).
+// each), centroids.npy [clusters, dim], merges.npy [points - 1, 4], the dendrogram in scipy's rows (two
+// nodes, height, size), and how an embedding gets to where the centroids are: mean.npy [1, input_dim] and,
+// where it was whitened, directions.npy [dim, input_dim] (cache/label_space.h reads these).
 #pragma once
 #include <stdint.h>
 #include "base/error.h"
@@ -12,8 +13,11 @@ typedef struct LabelShard {
     int64_t n;
     const float *centroids; // [n_clusters, dim], by number
     int64_t n_clusters, dim;
-    const float *merges; // [n_merges, 4]
+    const float *merges; // [n_merges, 4], or NULL
     int64_t n_merges;
+    const float *mean;       // [input_dim]
+    const float *directions; // [dim, input_dim], or NULL
+    int64_t input_dim;
 } LabelShard;
 
 int label_shard_publish(const char *path, const LabelShard *labels, Error *error);

@@ -36,32 +36,52 @@ static int64_t count_different(const Embeddings *e)
     return n;
 }
 
-// Rows of length 1, after centring or whitening where asked for.
-static int prepare_rows(const ClusteringOptions *options, Embeddings *e, Error *error)
+// Into the strongest directions, each of variance 1.
+static int whiten(const ClusteringOptions *options, int64_t keep, Clustering *c, Error *error)
 {
+    Embeddings *e = &c->embeddings;
+    Whitening w;
+    if (whitening_fit(e->matrix, e->n, e->dim, keep, &w, error) < 0)
+        return -1;
+    float *whitened = mem_try_alloc((size_t)(e->n * w.kept), sizeof(float), "whitening", error);
+    if (whitened) {
+        log_info("whitening: %lld of %lld principal directions kept", (long long)w.kept, (long long)e->dim);
+        whitening_apply(&w, e->matrix, e->n, whitened);
+        mem_free(e->matrix);
+        e->matrix = whitened;
+        e->dim = w.kept;
+        c->directions = mem_alloc((size_t)(w.kept * w.dim), sizeof(float));
+        for (int64_t i = 0; i < w.kept * w.dim; i++)
+            c->directions[i] = (float)(w.vectors[i] / w.deviations[i / w.dim]);
+        for (int64_t d = 0; d < w.dim; d++)
+            c->mean[d] = (float)w.mean[d];
+    }
+    whitening_release(&w);
+    return whitened ? normalise(options, e, " after whitening", error) : -1;
+}
+
+// Rows of length 1, after centring or whitening where asked for.
+static int prepare_rows(const ClusteringOptions *options, Clustering *c, Error *error)
+{
+    Embeddings *e = &c->embeddings;
     if (e->n < 2)
         return error_set(error, "%s has %lld embeddings; clustering needs at least 2", options->name,
                          (long long)e->n);
     if (normalise(options, e, "", error) < 0)
         return -1;
+    c->input_dim = e->dim;
+    c->mean = mem_zero((size_t)e->dim, sizeof(float));
     int64_t n_different = count_different(e), most = n_different / UTTS_PER_DIRECTION;
     int64_t keep = options->whiten < most ? options->whiten : most;
     if (options->whiten > 0 && keep < FEWEST_DIRECTIONS)
         log_info("whitening: left out, %lld different utterances are too few", (long long)n_different);
-    if (keep >= FEWEST_DIRECTIONS) {
-        float *whitened;
-        int64_t kept;
-        if (whiten(e->matrix, e->n, e->dim, keep, &whitened, &kept, error) < 0)
-            return -1;
-        log_info("whitening: %lld of %lld principal directions kept", (long long)kept, (long long)e->dim);
-        mem_free(e->matrix);
-        e->matrix = whitened;
-        e->dim = kept;
-        return normalise(options, e, " after whitening", error);
-    }
+    if (keep >= FEWEST_DIRECTIONS)
+        return whiten(options, keep, c, error);
     if (!options->center)
         return 0;
-    rows_subtract_mean(e->matrix, e->n, e->dim);
+    mem_free(c->mean);
+    c->mean = rows_mean(e->matrix, e->n, e->dim);
+    rows_subtract(e->matrix, e->n, e->dim, c->mean);
     return normalise(options, e, " after centring", error);
 }
 
@@ -343,7 +363,7 @@ static int keep_large(const ClusteringOptions *options, Clustering *c, int64_t *
 
 int cluster_embeddings(const ClusteringOptions *options, Clustering *c, int64_t *classes, Error *error)
 {
-    if (prepare_rows(options, &c->embeddings, error) < 0 || make_points(options, c, error) < 0 ||
+    if (prepare_rows(options, c, error) < 0 || make_points(options, c, error) < 0 ||
         build_and_cut(options, c, error) < 0)
         return -1;
     return keep_large(options, c, classes, error);
@@ -353,6 +373,8 @@ void clustering_release(Clustering *c)
 {
     if (c->points != c->embeddings.matrix)
         mem_free(c->points);
+    mem_free(c->mean);
+    mem_free(c->directions);
     mem_free(c->point_of);
     mem_free(c->weights);
     mem_free(c->labels);

@@ -27,9 +27,13 @@ typedef struct ClusteringOptions {
 
 typedef struct Clustering {
     Embeddings embeddings; // as they were clustered, rows of length 1; without those of dropped clusters
-    int64_t *point_of;     // [n] the centroid of an utterance; NULL: utterances are the points
-    float *points;         // [n_points, dim]
-    double *weights;       // [n_points] or NULL
+    // How others get there: from length 1, less the mean [input_dim] (zero where nothing was subtracted),
+    // along the directions [dim, input_dim] (NULL: as they are), to length 1.
+    float *mean, *directions;
+    int64_t input_dim;
+    int64_t *point_of; // [n] the centroid of an utterance; NULL: utterances are the points
+    float *points;     // [n_points, dim]
+    double *weights;   // [n_points] or NULL
     int64_t n_points;
     Dendrogram dendrogram;
     Sweep sweep;     // without rows unless auto

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -62,50 +63,67 @@ static double mean_squared_length(const float *rows, int64_t n, int64_t dim)
     return sum / (double)n;
 }
 
-// y_k = <x - mean, v_k> / sqrt(lambda_k); vectors [dim, dim], row k belongs to eigenvalue k.
-static void project(const float *rows, int64_t n, int64_t dim, const double *mean, const double *vectors,
-                    const double *eigenvalues, int64_t kept, float *whitened)
+// y_k = <x - mean, v_k> / sqrt(lambda_k)
+void whitening_apply(const Whitening *w, const float *rows, int64_t n, float *whitened)
 {
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++)
-        for (int64_t k = 0; k < kept; k++) {
-            const double *vector = vectors + (dim - 1 - k) * dim;
+        for (int64_t k = 0; k < w->kept; k++) {
+            const double *vector = w->vectors + k * w->dim;
             double sum = 0;
-            for (int64_t d = 0; d < dim; d++)
-                sum += (rows[i * dim + d] - mean[d]) * vector[d];
-            whitened[i * kept + k] = (float)(sum / sqrt(eigenvalues[dim - 1 - k]));
+            for (int64_t d = 0; d < w->dim; d++)
+                sum += (rows[i * w->dim + d] - w->mean[d]) * vector[d];
+            whitened[i * w->kept + k] = (float)(sum / w->deviations[k]);
         }
 }
 
-int whiten(const float *rows, int64_t n, int64_t dim, int64_t keep, float **whitened, int64_t *kept,
-           Error *error)
+// How many of the eigenvalues [dim], ascending, are worth a direction.
+static int64_t count_kept(const double *eigenvalues, const float *rows, int64_t n, int64_t dim, int64_t keep)
+{
+    int64_t most = keep < dim ? keep : dim, kept = 0;
+    most = most < n - 1 ? most : n - 1;
+    double least =
+        fmax(SMALLEST_VARIANCE * eigenvalues[dim - 1], ROUNDING_VARIANCE * mean_squared_length(rows, n, dim));
+    while (kept < most && eigenvalues[dim - 1 - kept] > least)
+        kept++;
+    return kept;
+}
+
+int whitening_fit(const float *rows, int64_t n, int64_t dim, int64_t keep, Whitening *w, Error *error)
 {
     if (n < 3 || dim < 1 || keep < 1)
         return error_set(error, "whitening needs at least 3 embeddings, there are %" PRId64, n);
     double *mean = mem_alloc((size_t)dim, sizeof *mean),
-           *eigenvalues = mem_alloc((size_t)dim, sizeof *eigenvalues);
-    double *matrix = mem_alloc((size_t)(dim * dim), sizeof *matrix);
+           *eigenvalues = mem_alloc((size_t)dim, sizeof *eigenvalues),
+           *matrix = mem_alloc((size_t)(dim * dim), sizeof *matrix);
     column_means(rows, n, dim, mean);
     covariance_matrix(rows, n, dim, mean, matrix);
     int status = decompose(matrix, dim, eigenvalues, error);
-
-    int64_t most = keep < dim ? keep : dim, n_kept = 0;
-    most = most < n - 1 ? most : n - 1;
-    double least =
-        fmax(SMALLEST_VARIANCE * eigenvalues[dim - 1], ROUNDING_VARIANCE * mean_squared_length(rows, n, dim));
-    while (status == 0 && n_kept < most && eigenvalues[dim - 1 - n_kept] > least)
-        n_kept++;
-    if (status == 0 && n_kept == 0)
+    int64_t kept = status == 0 ? count_kept(eigenvalues, rows, n, dim, keep) : 0;
+    if (status == 0 && kept == 0)
         status = error_set(error, "whitening: all embeddings are the same; is the model trained?");
-    float *result =
-        status == 0 ? mem_try_alloc((size_t)(n * n_kept), sizeof(float), "whitening", error) : NULL;
-    if (result) {
-        project(rows, n, dim, mean, matrix, eigenvalues, n_kept, result);
-        *whitened = result;
-        *kept = n_kept;
+    if (status == 0) {
+        *w = (Whitening){.dim = dim,
+                         .kept = kept,
+                         .mean = mean,
+                         .vectors = mem_alloc((size_t)(kept * dim), sizeof(double)),
+                         .deviations = mem_alloc((size_t)kept, sizeof(double))};
+        for (int64_t k = 0; k < kept; k++) {
+            w->deviations[k] = sqrt(eigenvalues[dim - 1 - k]);
+            memcpy(w->vectors + k * dim, matrix + (dim - 1 - k) * dim, (size_t)dim * sizeof(double));
+        }
+        mean = NULL;
     }
     mem_free(matrix);
     mem_free(eigenvalues);
     mem_free(mean);
-    return result ? 0 : -1;
+    return status;
+}
+
+void whitening_release(Whitening *w)
+{
+    mem_free(w->mean);
+    mem_free(w->vectors);
+    mem_free(w->deviations);
+    *w = (Whitening){0};
 }

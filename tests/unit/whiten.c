@@ -31,6 +31,20 @@ static float *skewed_rows(uint64_t seed)
     return rows;
 }
 
+// whitened is new: [N, kept].
+static int whiten(const float *rows, int64_t n, int64_t dim, int64_t keep, float **whitened, int64_t *kept,
+                  Error *error)
+{
+    Whitening w = {0};
+    if (whitening_fit(rows, n, dim, keep, &w, error) < 0)
+        return -1;
+    *kept = w.kept;
+    *whitened = mem_alloc((size_t)(n * w.kept), sizeof(float));
+    whitening_apply(&w, rows, n, *whitened);
+    whitening_release(&w);
+    return 0;
+}
+
 static double moment(const float *rows, int64_t dim, int64_t a, int64_t b)
 {
     double sum = 0;
@@ -60,7 +74,7 @@ static void strongest_directions_are_kept(void **state)
 {
     (void)state;
     float *rows = skewed_rows(8), *all = NULL, *few = NULL;
-    int64_t n_all, n_few;
+    int64_t n_all = 0, n_few = 0;
     Error error = {0};
     assert_int_equal(whiten(rows, N, DIM, 100, &all, &n_all, &error), 0);
     assert_int_equal(whiten(rows, N, DIM, 3, &few, &n_few, &error), 0);
