@@ -284,6 +284,17 @@ int labels_align(const LabelList *list, const char *list_name, char *const *utts
     return 0;
 }
 
+int64_t labels_cover(const LabelList *list, char *const *utts, int64_t n, int64_t *labels_of)
+{
+    int64_t n_covered = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = labels_find(list, utts[i]);
+        labels_of[i] = at < 0 ? -1 : list->labels[at];
+        n_covered += at >= 0;
+    }
+    return n_covered;
+}
+
 void labels_release(LabelList *list)
 {
     strings_free(list->utts, list->n);

@@ -29,6 +29,8 @@ int64_t labels_find(const LabelList *list, const char *utt); // index, or -1
 // labels_of[i] = label of utts[i]; missing ids are an error that gives their count and the first five.
 int labels_align(const LabelList *list, const char *list_name, char *const *utts, int64_t n,
                  int64_t *labels_of, Error *error);
+// The same where a list need not speak of all: -1 for those that it lacks. Returns how many it has.
+int64_t labels_cover(const LabelList *list, char *const *utts, int64_t n, int64_t *labels_of);
 void labels_release(LabelList *list);
 
 // A path that stands in a list: as it is where that names a file, absolute or from the working directory;

@@ -34,7 +34,7 @@ typedef struct Labelled {
     double agreement_nmi; // with the previous round; NAN without one
     double agreement_ari;
     Agreement truth;
-    bool has_truth;
+    int64_t n_known; // utterances that the truth speaks of
 } Labelled;
 
 // --- the previous round and the truth
@@ -79,17 +79,20 @@ static int number_clusters(const Settings *settings, Labelled *l, Error *error)
     return 0;
 }
 
+// -1: the truth does not speak of it.
 static int load_truth(const char *path, const Embeddings *e, int64_t *classes, Error *error)
 {
     LabelList list;
     const char *form;
     if (labels_load(path, e->utts, e->n, &list, &form, error) < 0)
         return -1;
-    int status = labels_align(&list, path, e->utts, e->n, classes, error);
-    if (status == 0)
-        log_info("truth: %lld labels, form %s", (long long)list.n_labels, form);
+    int64_t n_covered = labels_cover(&list, e->utts, e->n, classes);
+    log_info("truth: %lld labels, form %s; it covers %lld of %lld utterances", (long long)list.n_labels, form,
+             (long long)n_covered, (long long)e->n);
     labels_release(&list);
-    return status;
+    return n_covered > 0
+               ? 0
+               : error_set(error, "%s speaks of none of the %lld utterances", path, (long long)e->n);
 }
 
 // --- outputs
@@ -143,14 +146,17 @@ static int publish_labels(const char *path, const Labelled *l, Error *error)
     for (int64_t i = 0; i < e->n; i++)
         ids[i] = l->ids[l->clustering.labels[i]];
     float *means = cluster_means(l), *merges = merge_rows(&l->clustering.dendrogram);
-    LabelShard labels = {e->utts,
-                         ids,
-                         e->n,
-                         means,
-                         l->clustering.n_clusters,
-                         e->dim,
-                         merges,
-                         l->clustering.dendrogram.n_points - 1};
+    LabelShard labels = {.utts = e->utts,
+                         .ids = ids,
+                         .n = e->n,
+                         .centroids = means,
+                         .n_clusters = l->clustering.n_clusters,
+                         .dim = e->dim,
+                         .merges = merges,
+                         .n_merges = l->clustering.dendrogram.n_points - 1,
+                         .mean = l->clustering.mean,
+                         .directions = l->clustering.directions,
+                         .input_dim = l->clustering.input_dim};
     int status = label_shard_publish(path, &labels, error);
     mem_free(merges);
     mem_free(means);
@@ -170,7 +176,8 @@ static int publish_summary(const Settings *settings, const Labelled *l, Error *e
                               .linkage = settings->clustering.linkage,
                               .agreement_nmi = l->agreement_nmi,
                               .agreement_ari = l->agreement_ari,
-                              .truth = l->has_truth ? &l->truth : NULL,
+                              .n_known = l->n_known,
+                              .truth = l->n_known ? &l->truth : NULL,
                               .sweep = &l->clustering.sweep};
     if (silhouette_measure(e->matrix, e->n, e->dim, l->clustering.labels, l->clustering.n_clusters,
                            SILHOUETTE_ROWS, &summary.silhouette, error) < 0)
@@ -224,9 +231,9 @@ static int label(const Program *program, const Settings *s, Labelled *l, int64_t
         cluster_embeddings(&s->clustering, &l->clustering, classes, error) < 0 ||
         number_clusters(s, l, error) < 0)
         return -1;
-    l->has_truth = s->truth != NULL;
-    if (l->has_truth)
-        agreement_measure(classes, l->clustering.labels, l->clustering.embeddings.n, &l->truth);
+    if (s->truth)
+        l->n_known =
+            agreement_measure_known(classes, l->clustering.labels, l->clustering.embeddings.n, &l->truth);
     if (publish_labels(s->out, l, error) < 0 || publish_summary(s, l, error) < 0)
         return -1;
     return provenance_publish(program, s->out, error);

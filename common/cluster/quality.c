@@ -122,6 +122,20 @@ void agreement_measure(const int64_t *classes, const int64_t *clusters, int64_t 
     agreement->ari = maximum == expected ? 1 : (joint_pairs - expected) / (maximum - expected);
 }
 
+int64_t agreement_measure_known(const int64_t *classes, const int64_t *clusters, int64_t n,
+                                Agreement *agreement)
+{
+    int64_t *known = mem_alloc(2 * (size_t)n + 1, sizeof(int64_t)), *grouped = known + n, n_known = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (classes[i] >= 0) {
+            known[n_known] = classes[i];
+            grouped[n_known++] = clusters[i];
+        }
+    agreement_measure(known, grouped, n_known, agreement);
+    mem_free(known);
+    return n_known;
+}
+
 // --- sizes
 
 void cluster_sizes(const int64_t *labels, int64_t n, int64_t n_clusters, int64_t *sizes)

@@ -18,6 +18,9 @@ typedef struct Agreement {
 } Agreement;
 
 void agreement_measure(const int64_t *classes, const int64_t *clusters, int64_t n, Agreement *agreement);
+// The same over those whose class is known (>= 0). Returns how many these are; none: all is 0.
+int64_t agreement_measure_known(const int64_t *classes, const int64_t *clusters, int64_t n,
+                                Agreement *agreement);
 
 // Sizes of clusters 0 .. n_clusters-1.
 void cluster_sizes(const int64_t *labels, int64_t n, int64_t n_clusters, int64_t *sizes);

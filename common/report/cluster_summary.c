@@ -78,6 +78,8 @@ int cluster_summary_publish(const char *path, const ClusterSummary *summary, Err
     cJSON_AddStringToObject(json, "linkage", summary->linkage);
     if (summary->truth)
         add_truth(json, summary->truth);
+    if (summary->truth && summary->n_known < summary->n_utts)
+        json_add_number(json, "truth_utterances", (double)summary->n_known);
     add_sweep(json, summary->sweep);
     add_histogram(json, sizes, n_clusters);
     log_info("clusters: %lld, sizes %lld to %lld (median %lld), %lld singletons, silhouette %.4f (cosine)",

@@ -14,6 +14,7 @@ typedef struct ClusterSummary {
     const int64_t *labels;      // [n_utts]
     const char *linkage;
     double silhouette, agreement_nmi, agreement_ari; // NAN: null
+    int64_t n_known;                                 // utterances that the truth speaks of
     const Agreement *truth;                          // NULL: not known
     const Sweep *sweep;                              // without rows: none was made
 } ClusterSummary;

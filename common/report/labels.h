@@ -8,5 +8,5 @@
 int round_labels(const Round *round, LabelList *labels, Error *error);
 
 // Cluster sizes and, where clusters.json lacks them and truth is not NULL, the measures against the true
-// speakers. Nothing happens without labels.tar.zst; utterances without a speaker are an error.
+// speakers, over the utterances whose speaker is known. Nothing happens without labels.tar.zst.
 int round_judge_labels(Round *round, const LabelList *truth, Error *error);
