@@ -1,5 +1,6 @@
 #include "cache/up_to_date.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -7,6 +8,8 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "cache/provenance_run.h"
+
+enum { SOMETHING_TO_DO = 3 }; // exit status of --check --if-changed
 
 // A record as it is compared. Stamps that are no more as recorded are put into it; then it is published anew.
 typedef struct Recorded {
@@ -161,7 +164,7 @@ static bool record_fits(const Program *program, const char *artefact)
     Recorded r = {.program = program, .artefact = artefact, .path = provenance_record_path(artefact)};
     r.json = load(r.path);
     bool fits = r.json && outputs_are_whole(&r) && recipe_is_same(&r);
-    if (fits && r.is_renewed)
+    if (fits && r.is_renewed && !program->check)
         provenance_publish_record(r.path, r.json,
                                   NULL); // where it cannot be written, the next run reads again
     cJSON_Delete(r.json);
@@ -169,9 +172,18 @@ static bool record_fits(const Program *program, const char *artefact)
     return fits;
 }
 
+void options_checked(const Program *program)
+{
+    if (program->check && !program->if_changed)
+        exit(0);
+}
+
 bool up_to_date(const Program *program, const char *artefact)
 {
+    options_checked(program);
     provenance_begin(program);
+    if (program->check)
+        exit(artefact && record_fits(program, artefact) ? 0 : SOMETHING_TO_DO);
     if (!program->if_changed)
         return false;
     if (artefact && record_fits(program, artefact))

@@ -21,9 +21,16 @@
 // read needs files that were at least two seconds old when they were recorded. A record that cannot be read
 // or does not fit is no error: the stage runs. So is an input that is not there: the stage says so in its own
 // words.
+//
+// With --check the program ends here: the options can be obeyed. Exit status 0, or with --if-changed 3 where
+// there is something to do. Nothing is written; without --if-changed no file is looked at either.
 #pragma once
 #include "base/options.h"
 
 // artefact: what provenance_publish() is going to be called with; NULL: this run writes none (a plan, a line
 // that is printed), and is never up to date. Where it goes on, the process is settled (program_announce()).
 bool up_to_date(const Program *program, const char *artefact);
+
+// Where --check ends without --if-changed. up_to_date() calls it; a stage that looks at files before does so,
+// too.
+void options_checked(const Program *program);

@@ -285,6 +285,7 @@ int main(int argc, char **argv)
     if (settings.limits.min_seconds > settings.limits.max_seconds)
         program_misuse(&program, "--min-seconds %g is more than --max-seconds %g",
                        settings.limits.min_seconds, settings.limits.max_seconds);
+    options_checked(&program);
     Error error = {0};
     Preparation p = {.settings = &settings};
     int status = audio_sources_find(settings.audio, settings.segments, &p.sources, &error);

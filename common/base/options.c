@@ -18,7 +18,7 @@
 #include "base/text.h"
 #include "base/threads.h"
 
-enum { MAX_NAME = 128, MAX_LINE = 4096, N_COMMON = 10 };
+enum { MAX_NAME = 128, MAX_LINE = 4096, N_COMMON = 11 };
 
 // One parse: the program, and which of its options were given.
 typedef struct Parser {
@@ -42,12 +42,16 @@ static const Option *common_options(Program *program)
         option_neutral(option_flag("quiet", &program->quiet, "say nothing but warnings and errors")),
         option_neutral(option_flag("if-changed", &program->if_changed,
                                    "do nothing where the outputs are there and would come out the same")),
+        option_neutral(option_flag("check", &program->check,
+                                   "only say whether the options can be obeyed; with --if-changed: whether "
+                                   "there is anything to do (exit status 3)")),
         option_flag("help", NULL, "print this and exit"),
         option_flag("version", NULL, "print the version and exit"),
     };
     memset(common, 0, sizeof common);
     for (int i = 0, n = 0; i < N_COMMON; i++)
-        if (!program->is_verb || table[i].value != &program->if_changed)
+        if (!program->is_verb ||
+            (table[i].value != &program->if_changed && table[i].value != &program->check))
             common[n++] = table[i];
     return common;
 }
@@ -429,7 +433,7 @@ void program_begin(Program *program, const Option *options, int argc, char **arg
     threads_set((int)program->threads);
     log_open(program->name, program->quiet);
     interrupt_install();
-    if (!program->if_changed)
+    if (!program->if_changed && !program->check)
         program_announce(program);
 }
 

@@ -73,6 +73,7 @@ typedef struct Program {
     int64_t threads, seed;   // --threads (0: all cores), --seed
     bool quiet;              // --quiet
     bool if_changed;         // --if-changed (cache/up_to_date.h)
+    bool check;              // --check (the same)
     const char *config_file; // --config, or NULL
     int argc;
     char **argv;

@@ -1,15 +1,21 @@
 #include "train/training.h"
 
+#include "base/files.h"
 #include "base/log.h"
 #include "cache/outputs.h"
 #include "cache/provenance.h"
 #include "cache/up_to_date.h"
+#include "models/encoder.h"
 #include "train/architecture.h"
 #include "train/plan.h"
+
+enum { CHECKED_UTTS = 1000000 }; // as many as no setting finds too few
 
 int training_architecture(Training *t, const char *init, Error *error)
 {
     const TrainSettings *s = t->settings;
+    if (t->program->check && init && !file_exists(init))
+        init = NULL; // it is made before this stage runs
     t->architecture =
         init ? model_architecture(init, error) : architecture_parse(s->encoder, s->architecture, error);
     return t->architecture ? 0 : -1;
@@ -76,6 +82,22 @@ static int plan(Training *t, const TrainingKind *kind, void *stage, Error *error
     return 0;
 }
 
+// What can be told without audio, labels and the memory of a model: all that a plan looks at, and whether the
+// encoder knows its architecture.
+static int check(Training *t, const TrainingKind *kind, void *stage, Error *error)
+{
+    t->n_utts = CHECKED_UTTS;
+    if (kind->open(stage, t, error) < 0)
+        return -1;
+    Parameters parameters;
+    parameters_init(&parameters);
+    Encoder *encoder = encoder_create(t->architecture, &parameters, error);
+    int status = encoder ? 0 : -1;
+    encoder_destroy(encoder);
+    parameters_release(&parameters);
+    return status;
+}
+
 static void release(Training *t)
 {
     cJSON_Delete(t->architecture);
@@ -87,12 +109,14 @@ static void release(Training *t)
 int training_main(Program *program, const TrainSettings *settings, const TrainingKind *kind, void *stage)
 {
     bool plans = settings->plan > 0;
+    Error error = {0};
+    Training t = {.program = program, .settings = settings};
+    if (program->check && !program->if_changed && check(&t, kind, stage, &error) < 0)
+        return program_fail(program, &error);
     if (up_to_date(program, plans ? NULL : settings->loop.model_path))
         return 0;
     if (!plans)
         outputs_check(program, NULL);
-    Error error = {0};
-    Training t = {.program = program, .settings = settings};
     int status = plans ? plan(&t, kind, stage, &error) : train(&t, kind, stage, &error);
     kind->release(stage);
     release(&t);

@@ -10,7 +10,7 @@
 //     }
 //
 // --plan N takes the same way without audio: a trainer for a few utterances is made, twice, and a step of
-// each is scaled up (train/plan.h).
+// each is scaled up (train/plan.h). --check goes as far as open(), without audio too.
 #pragma once
 #include <cjson/cJSON.h>
 
