@@ -33,18 +33,26 @@ run() { pipeline iter0 PRESET=smoke WORK="$work" "$@"; }
 run >log 2>&1 || { cat log >&2; fail "iter0 did not finish"; }
 cp "$work/demo/train.utt2spk" truth
 cp "$work/demo/test.trials" trials
-state() { (cd "$work" && find . -name '*.zst' -o -name '*.safetensors' -o -name 'e*.json' -o -name 'c*.json' | LC_ALL=C sort | xargs sha256sum); }
+state() { (cd "$work" && find . -name '*.zst' -o -name '*.safetensors' -o -name 'eval.json' -o -name 'clusters.json' | LC_ALL=C sort | xargs sha256sum); }
 state >finished
 
 sed 2d truth >missing
 { cat truth; head -n 1 truth; } >duplicate
 sed '3s/.*/1 someone.wav nobody.wav/' trials >unknown
 printf 'words and no trials at all\n' >words
-expect 2 'missing lacks 1 of 48 utterances: [0-9a-f]+.wav' run TRUTH="$scratch/missing"
-expect 2 'duplicate:[0-9]+' run TRUTH="$scratch/duplicate"
-expect 2 'someone.wav' run TRIALS="$scratch/unknown"
-expect 2 'words:1' run TRIALS="$scratch/words"
+sed 's/^/x/' truth >others
+expect 2 'duplicate:[0-9]+' run TRUTH="$scratch/duplicate" CHANGE=TRUTH
+expect 2 'someone.wav' run TRIALS="$scratch/unknown" CHANGE=TRIALS
+expect 2 'words:1' run TRIALS="$scratch/words" CHANGE=TRIALS
+expect 2 'others speaks of none of the 48 recordings' run TRUTH="$scratch/others" CHANGE=TRUTH
 state | diff finished - >&2 || fail "bad lists cost finished work"
+
+# A truth that speaks of some is used for these.
+expect 0 'it covers 47 of 48 utterances' run TRUTH="$scratch/missing" CHANGE=TRUTH
+grep -q 'missing speaks of 47 of 48 recordings' "$scratch/output" || fail "nobody says that the truth is a part"
+grep -q '^iter0: .*purity' "$scratch/output" || fail "a partial truth measures nothing"
+run report >log 2>&1 || { cat log >&2; fail "a report with a partial truth failed"; }
+run TRUTH="$work/demo/train.utt2spk" CHANGE=TRUTH >log 2>&1 || { cat log >&2; fail "the whole truth failed"; }
 
 # spoil FILE HOW: a copy with its second half cut off or one bit flipped in the middle.
 spoil() {

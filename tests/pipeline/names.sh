@@ -73,7 +73,7 @@ iconv -f UTF-8 -t UTF-8 work/report.html >/dev/null || fail "the page is not UTF
 
 # The same lists in other forms.
 retry() {
-    run iter1 "$@" >log 2>&1 || { cat log >&2; fail "$*"; }
+    run iter1 "$@" CHANGE=TRUTH,TRIALS >log 2>&1 || { cat log >&2; fail "$*"; }
     grep -qE '^iter1: .*purity .*EER ' log || { cat log >&2; fail "$*: no line with purity and EER"; }
 }
 LC_ALL=C sed -E $'s/e\xcc\x81lie/\xc3\xa9lie/' truth >composed
@@ -84,5 +84,5 @@ retry TRUTH=turned
 { echo File,Speaker; LC_ALL=C sed -E 's/"/""/g; s/^(.*) (speaker.)$/"\1",\2/' truth; } >csv
 retry TRUTH=csv
 LC_ALL=C sed 's/$/ 1.5/' truth >third
-expect 2 'third:1: a third column' run iter1 TRUTH=third
+expect 2 'third:1: a third column' run iter1 TRUTH=third CHANGE=TRUTH
 echo "names: fine"

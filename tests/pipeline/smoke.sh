@@ -18,8 +18,8 @@ done
 n_labels=$(tar --zstd -xOf "$work/iter3/labels.tar.zst" utt2spk | wc -l)
 [ "$n_labels" = "$(wc -l <"$work/demo/train.utt2spk")" ] || fail "$n_labels pseudo-labels do not cover every utterance"
 
-# mtimes of everything but the lock.
-state() { find "$work" -type f ! -name .lock -printf '%P %T@\n' | LC_ALL=C sort; }
+# mtimes of everything but the lock, the rules, and the records, whose stamps are refreshed once artefacts have come of age.
+state() { find "$work" -type f ! -name .lock ! -name rules.mk ! -name '*.*.json' -printf '%P %T@\n' | LC_ALL=C sort; }
 state >"$scratch/before"
 started=$(date +%s%N)
 pipeline iter3 PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "the same line again failed"
@@ -27,7 +27,7 @@ milliseconds=$((($(date +%s%N) - started) / 1000000))
 state | cmp -s - "$scratch/before" || { state | diff - "$scratch/before" >&2; fail "the same line again rebuilt something"; }
 
 pipeline iter2-cluster PRESET=smoke WORK="$work" >/dev/null 2>&1 || fail "iter2-cluster failed"
-made=$(cd "$work" && find . -type f -newer "$scratch/before" ! -name '.*' ! -name '*.zst.json' ! -name '*.json.json' | LC_ALL=C sort | tr '\n' ' ')
+made=$(cd "$work" && find . -type f -newer "$scratch/before" ! -name '.*' ! -name '*.*.json' ! -name rules.mk | LC_ALL=C sort | tr '\n' ' ')
 case $made in
 "./iter2/clusters.json ./iter2/eval.json ./iter2/labels.tar.zst ./iter2/scores.txt "*) ;;
 *) fail "iter2-cluster made $made" ;;
@@ -70,19 +70,17 @@ pipeline plan PRESET=smoke WORK="$work" >"$scratch/log" 2>&1 || { cat "$scratch/
 grep -q '^finetune: 8 steps of 8 utterances' "$scratch/log" || fail "the plan has other steps than the training"
 state | cmp -s - "$scratch/before" || fail "plan wrote something"
 
-# A flat folder without trials: halves of its recordings. Copied recordings look new, but nothing is trained again.
+# A flat folder without trials: halves of its recordings. Copied recordings look new, but nothing is made again.
 cp -r "$work/demo/train" "$scratch/recordings"
 flat() { pipeline iter0 PRESET=smoke DATA="$scratch/recordings" WORK="$scratch/flat" >"$scratch/log" 2>&1; }
 flat || { cat "$scratch/log" >&2; fail "iter0 of a flat folder failed"; }
 grep -qE '^iter0: .* label-free EER [0-9.]+ % \(statistics baseline [0-9.]+ %\)' "$scratch/log" || { cat "$scratch/log" >&2; fail "no label-free EER"; }
-made() { find "$scratch/flat" -name 'model.*' -newer "$scratch/before"; }
+made() { find "$scratch/flat" -name 'model.safetensors' -newer "$scratch/before"; }
 touch "$scratch/before"
 find "$scratch/recordings" -type f -exec touch {} +
 flat || fail "iter0 of touched recordings failed"
-grep -q '^prepare: ' "$scratch/log" || fail "touched recordings are not prepared again"
+grep -q '^prepare: ' "$scratch/log" && fail "touched recordings are prepared again"
 [ -z "$(made)" ] || fail "touched recordings are trained on again"
-flat || fail "iter0 after that failed"
-grep -q '^prepare: ' "$scratch/log" && fail "prepared for a third time"
 first=$(find "$scratch/recordings" -type f | LC_ALL=C sort | head -n 1)
 rm "$first"
 flat || fail "iter0 of one recording fewer failed"
