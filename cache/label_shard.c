@@ -40,7 +40,8 @@ int label_shard_publish(const char *path, const LabelShard *labels, Error *error
         return -1;
     if (add_utt2spk(writer, labels, error) < 0 ||
         add_matrix(writer, "centroids.npy", labels->centroids, labels->n_clusters, labels->dim, error) < 0 ||
-        (labels->merges && add_matrix(writer, "merges.npy", labels->merges, labels->n_merges, 4, error) < 0) ||
+        (labels->merges &&
+         add_matrix(writer, "merges.npy", labels->merges, labels->n_merges, 4, error) < 0) ||
         add_matrix(writer, "mean.npy", labels->mean, 1, labels->input_dim, error) < 0 ||
         (labels->directions && add_matrix(writer, "directions.npy", labels->directions, labels->dim,
                                           labels->input_dim, error) < 0)) {

@@ -35,9 +35,10 @@ static int load_ids(const char *path, LabelSpace *space, Error *error)
         return -1;
     int status = 0;
     if (list.n_labels != space->n_clusters)
-        status = error_set(
-            error, "%s has %" PRId64 " pseudo-speakers and %" PRId64 " centroids; it takes a shard of voxloop-cluster",
-            path, list.n_labels, space->n_clusters);
+        status = error_set(error,
+                           "%s has %" PRId64 " pseudo-speakers and %" PRId64
+                           " centroids; it takes a shard of voxloop-cluster",
+                           path, list.n_labels, space->n_clusters);
     space->ids = mem_alloc((size_t)list.n_labels + 1, sizeof(int64_t));
     for (int64_t k = 0; k < list.n_labels && status == 0; k++)
         if ((space->ids[k] = label_shard_number(list.names[k])) < 0)
