@@ -9,6 +9,7 @@
 
 #include "audio/decode.h"
 #include "audio/sources.h"
+#include "audio/stretch.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -183,8 +184,7 @@ typedef int (*TryReading)(const char *path, Error *error);
 static int try_stretch(const char *path, Error *error)
 {
     float samples[TRIED_SAMPLES];
-    Rng rng = rng_stream(0, "check", 0, 0);
-    return audio_read_stretch(path, &rng, samples, TRIED_SAMPLES, error);
+    return audio_read_stretch(path, 0, samples, TRIED_SAMPLES, error);
 }
 
 static int try_response(const char *path, Error *error)

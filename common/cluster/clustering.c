@@ -43,6 +43,11 @@ static int whiten(const ClusteringOptions *options, int64_t keep, Clustering *c,
     Whitening w;
     if (whitening_fit(e->matrix, e->n, e->dim, keep, &w, error) < 0)
         return -1;
+    if (w.kept < FEWEST_DIRECTIONS) { // the rows hardly differ: all would lie in a corner or two
+        log_info("whitening: left out, the embeddings vary in %lld directions only", (long long)w.kept);
+        whitening_release(&w);
+        return 0;
+    }
     float *whitened = mem_try_alloc((size_t)(e->n * w.kept), sizeof(float), "whitening", error);
     if (whitened) {
         log_info("whitening: %lld of %lld principal directions kept", (long long)w.kept, (long long)e->dim);

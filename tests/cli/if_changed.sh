@@ -98,7 +98,12 @@ stage cluster l.tar.zst '--clusters 3' --embeddings e.npy --list list --clusters
     --out l.tar.zst --report c.json
 rm c.json
 runs "$bin/voxloop-cluster" --embeddings e.npy --list list --clusters 4 --previous before.tar.zst --truth utt2spk --out l.tar.zst --report c.json
+stage assign a.tar.zst '--seed 2' --embeddings e.npy --list list --labels l.tar.zst --out a.tar.zst --report a.json
+rm a.json
+runs "$bin/voxloop-assign" --embeddings e.npy --list list --labels l.tar.zst --out a.tar.zst --report a.json
 awk '{u[NR] = $1; s[NR] = $2} END {for (i = 1; i <= NR; i++) for (j = 1; j < i; j++) print (s[i] == s[j]), u[i], u[j]}' utt2spk >trials
+stage check found.json '--seed 2' --audio audio --test audio --trials trials --truth utt2spk --weights pre.safetensors --noise noise \
+    --rir rir --out found.json
 awk '{print ($1 + NR % 5 == 1 ? 1 - $1 : $1), $2, $3}' trials >others
 "$bin/voxloop-extract" --quiet --audio audio --model pair.safetensors --out p.tar.zst || fail "extract"
 stage evaluate s.txt '--top 3' --embeddings e.npy --list list --trials trials --norm as-norm --top 4 --cohort e.tar.zst \

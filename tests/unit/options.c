@@ -103,9 +103,9 @@ static void test_defaults_and_forms(void **state)
     assert_int_equal(run.values.epochs, 20);
     assert_string_equal(run.values.model, "wavlm");
     assert_int_equal(run.program.seed, 7);
-    static const char *const VALUES[] = {"audio a",      "augment no", "epochs 20", "learning-rate 0.001",
-                                         "model wavlm",  "threads 1",  "seed 7",    "quiet yes",
-                                         "if-changed no"};
+    static const char *const VALUES[] = {"audio a",       "augment no", "epochs 20", "learning-rate 0.001",
+                                         "model wavlm",   "threads 1",  "seed 7",    "quiet yes",
+                                         "if-changed no", "check no"};
     const Option *option;
     int64_t n = 0;
     for (; (option = program_option(&run.program, n)); n++) {
@@ -233,6 +233,8 @@ static const char HELP[] =
     "  --[no-]quiet         say nothing but warnings and errors (default no)\n"
     "  --[no-]if-changed    do nothing where the outputs are there and would come out the same (default\n"
     "                       no)\n"
+    "  --[no-]check         only say whether the options can be obeyed; with --if-changed: whether there\n"
+    "                       is anything to do (exit status 3) (default no)\n"
     "  --help               print this and exit\n"
     "  --version            print the version and exit\n"
     "\n"
