@@ -168,7 +168,7 @@ head -n 9 c.scp >few.scp
 refuses 1 "few.scp lacks 3 of the 12 utterances: s3-u0.wav, s3-u1.wav, s3-u2.wav" $plain --objectives aam,teacher --teacher few.scp
 refuses 1 "cannot open missing|missing" finetune $out --labels missing
 sed 's/^/other-/' utt2spk >strangers
-refuses 1 "0 pseudo-speakers" finetune $out --labels strangers
+refuses 1 "knows no utterance of the audio" finetune $out --labels strangers
 refuses 1 "not a whole safetensors file|safetensors" finetune $out --init utt2spk
 refuses 1 "no parameter's name starts with nothing" finetune $out --freeze nothing
 cp whole/finetune.safetensors flipped.safetensors
