@@ -22,9 +22,9 @@
 
 typedef struct Settings {
     const char *embeddings, *list, *trials, *scores, *report, *audio, *norm, *cohort, *cohort_labels;
-    const char *crop_embeddings, *pair_head, *session;
+    const char *crop_embeddings, *pair_head, *session, *domains;
     const char *calibrate, *calibration; // to write, to read
-    bool label_free, center;
+    bool label_free, center, domains_by_folder;
     int64_t label_free_pairs, top;
 } Settings;
 
@@ -146,6 +146,7 @@ static int publish_scores(const char *path, const Embeddings *embeddings, const 
 typedef struct Evaluation {
     Embeddings embeddings;
     Trials trials;
+    Domains domains;
     double *scores; // [trials.n]
     EvalSummary result;
 } Evaluation;
@@ -161,12 +162,51 @@ static int measure_baseline(const char *audio, const Embeddings *embeddings, con
     return status;
 }
 
-static int evaluate(const Settings *settings, int64_t seed, Embeddings *embeddings, const Trials *trials,
-                    double *scores, EvalSummary *result, Error *error)
+// The trials inside domain d alone.
+static int measure_domain(const Domains *domains, int64_t d, const Trials *trials, const double *scores,
+                          DomainEer *result, Error *error)
+{
+    double *inside = mem_alloc((size_t)trials->n, sizeof(double)), unused;
+    Trials part = {.trials = mem_alloc((size_t)trials->n, sizeof(Trial))};
+    for (int64_t t = 0; t < trials->n; t++) {
+        const Trial *trial = &trials->trials[t];
+        if (domains->of[trial->enroll] != d || domains->of[trial->test] != d)
+            continue;
+        inside[part.n] = scores[t];
+        part.trials[part.n++] = *trial;
+        *(trial->target ? &part.n_target : &part.n_nontarget) += 1;
+    }
+    *result = (DomainEer){domains->names[d], part.n_target, part.n_nontarget, NAN};
+    int status = 0;
+    if (part.n_target > 0 && part.n_nontarget > 0)
+        status = measure_scores(&part, inside, &result->eer, &unused, error);
+    mem_free(part.trials);
+    mem_free(inside);
+    return status;
+}
+
+static int measure_domains(const Domains *domains, const Trials *trials, const double *scores,
+                           EvalSummary *result, Error *error)
+{
+    result->domains = mem_alloc((size_t)domains->n, sizeof *result->domains);
+    int status = 0;
+    for (int64_t d = 0; status == 0 && d < domains->n; d++, result->n_domains++)
+        status = measure_domain(domains, d, trials, scores, &result->domains[d], error);
+    return status;
+}
+
+static bool has_domains(const Settings *s)
+{
+    return s->domains || s->domains_by_folder;
+}
+
+static int evaluate(const Settings *settings, int64_t seed, const Domains *domains, Embeddings *embeddings,
+                    const Trials *trials, double *scores, EvalSummary *result, Error *error)
 {
     if (trials->n == 0)
         return 0;
     Scoring scoring = {.center = settings->center,
+                       .domains = has_domains(settings) ? domains : NULL,
                        .cohort = settings->cohort,
                        .cohort_labels = settings->cohort_labels,
                        .top = strcmp(settings->norm, "as-norm") == 0 ? settings->top : 0,
@@ -184,6 +224,8 @@ static int evaluate(const Settings *settings, int64_t seed, Embeddings *embeddin
     result->min_dcf_p05 = det_min_dcf(&result->curve, 0.05);
     if (settings->calibrate || settings->calibration)
         measure_calibrated(trials, scores, result);
+    if (has_domains(settings) && measure_domains(domains, trials, scores, result, error) < 0)
+        return -1;
     if (settings->pair_head &&
         measure_pair_head(settings->pair_head, embeddings, trials, scores, result, error) < 0)
         return -1;
@@ -195,13 +237,16 @@ static int evaluate(const Settings *settings, int64_t seed, Embeddings *embeddin
 static int run(const Program *program, const Settings *s, Evaluation *e, Error *error)
 {
     if (embeddings_load(s->embeddings, s->list, &e->embeddings, error) < 0 ||
-        load_trials(s, program->seed, &e->embeddings, &e->trials, error) < 0)
+        load_trials(s, program->seed, &e->embeddings, &e->trials, error) < 0 ||
+        (has_domains(s) &&
+         domains_load(s->domains, e->embeddings.utts, e->embeddings.n, &e->domains, error) < 0))
         return -1;
     e->result.n_target = e->trials.n_target;
     e->result.n_nontarget = e->trials.n_nontarget;
     e->result.trial_form = e->trials.form;
     e->scores = mem_alloc((size_t)e->trials.n + 1, sizeof(double));
-    if (evaluate(s, program->seed, &e->embeddings, &e->trials, e->scores, &e->result, error) < 0 ||
+    if (evaluate(s, program->seed, &e->domains, &e->embeddings, &e->trials, e->scores, &e->result, error) <
+            0 ||
         publish_scores(s->scores, &e->embeddings, &e->trials, e->scores, error) < 0 ||
         eval_summary_publish(s->report, &e->result, error) < 0 ||
         provenance_publish(program, s->scores, error) < 0)
@@ -213,6 +258,8 @@ static int run(const Program *program, const Settings *s, Evaluation *e, Error *
 static void release(Evaluation *e)
 {
     det_curve_release(&e->result.curve);
+    mem_free(e->result.domains);
+    domains_release(&e->domains);
     mem_free(e->scores);
     trials_release(&e->trials);
     embeddings_release(&e->embeddings);
@@ -220,6 +267,10 @@ static void release(Evaluation *e)
 
 static void check_settings(const Program *program, const Settings *s)
 {
+    if (s->domains && s->domains_by_folder)
+        program_misuse(program, "--domains and --domains-by-folder exclude each other");
+    if (has_domains(s) && (s->center || s->cohort || s->crop_embeddings || s->pair_head))
+        program_misuse(program, "--domains goes without --center, --norm, --crop-embeddings and --pair-head");
     if (!s->trials == !s->label_free)
         program_misuse(program, "give either --trials FILE or --label-free");
     if (s->crop_embeddings && (s->center || s->cohort))
@@ -260,6 +311,10 @@ int main(int argc, char **argv)
         option_integer("label-free-pairs", &s.label_free_pairs, 1, 1e8, "at most this many of each kind"),
         option_flag("center", &s.center,
                     "subtract the mean embedding first (of the cohort, where there is one)"),
+        option_input("domains", &s.domains, "FILE",
+                     "list `utt domain`: subtract each domain's mean embedding instead, and measure each "
+                     "alone, too"),
+        option_flag("domains-by-folder", &s.domains_by_folder, "the domain is the first folder of a name"),
         option_choice("norm", &s.norm, "none|s-norm|as-norm", "of the scores, by a cohort"),
         option_input("cohort", &s.cohort, "FILE", "embeddings of other utterances"),
         option_input("cohort-labels", &s.cohort_labels, "FILE",

@@ -20,6 +20,18 @@ static void add_det(cJSON *json, const DetCurve *curve)
     }
 }
 
+static void add_domains(cJSON *json, const EvalSummary *result)
+{
+    cJSON *domains = result->n_domains > 0 ? cJSON_AddObjectToObject(json, "domains") : NULL;
+    for (int64_t d = 0; d < result->n_domains; d++) {
+        const DomainEer *domain = &result->domains[d];
+        cJSON *item = cJSON_AddObjectToObject(domains, domain->name);
+        json_add_number(item, "eer", 100 * domain->eer);
+        cJSON_AddNumberToObject(item, "n_target", (double)domain->n_target);
+        cJSON_AddNumberToObject(item, "n_nontarget", (double)domain->n_nontarget);
+    }
+}
+
 int eval_summary_publish(const char *path, const EvalSummary *result, Error *error)
 {
     cJSON *json = cJSON_CreateObject();
@@ -51,6 +63,7 @@ int eval_summary_publish(const char *path, const EvalSummary *result, Error *err
     cJSON_AddStringToObject(json, "norm", result->norm);
     cJSON_AddStringToObject(json, "eer_rule", "interpolated on the ROC (wespeaker)");
     json_add_number(json, "eer_threshold", result->measured ? result->eer_threshold : NAN);
+    add_domains(json, result);
     add_det(json, &result->curve);
     char *text = cJSON_Print(json);
     int status = publish_text(path, text, error);
@@ -82,6 +95,9 @@ void eval_summary_print(const char *scores, const EvalSummary *result)
         printf("EER of the pair head = %.3f, together with cosine = %.3f; minDCF 0.01 = %.3f, %.3f\n",
                100 * result->pair_eer, 100 * result->fused_eer, result->pair_min_dcf_p01,
                result->fused_min_dcf_p01);
+    for (int64_t d = 0; d < result->n_domains; d++)
+        if (isfinite(result->domains[d].eer))
+            printf("EER within %s = %.3f\n", result->domains[d].name, 100 * result->domains[d].eer);
     if (isfinite(result->baseline_eer))
         printf("EER of untrained statistics (MFCC mean and deviation) = %.3f\n", 100 * result->baseline_eer);
 }

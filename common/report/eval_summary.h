@@ -3,12 +3,19 @@
 // min_dcf_p01, min_dcf_p05, n_target, n_nontarget, label_free, session (of label-free trials), trial_form,
 // norm, eer_rule, eer_threshold, det
 // ([false alarm rate, miss rate], ...); where scores are calibrated cllr, cllr_min, actual_dcf_p01,
-// actual_dcf_p05, calibrated_on_these_trials.
+// actual_dcf_p05, calibrated_on_these_trials; where domains are given domains: {name: {eer, n_target,
+// n_nontarget}}, of the trials inside each.
 #pragma once
 #include <stdbool.h>
 #include "base/error.h"
 #include "score/eer_interval.h"
 #include "score/metrics.h"
+
+typedef struct DomainEer { // of the trials whose two utterances are of this domain
+    const char *name;
+    int64_t n_target, n_nontarget;
+    double eer; // NAN: one of the two is 0
+} DomainEer;
 
 typedef struct EvalSummary {
     int64_t n_target, n_nontarget;
@@ -24,6 +31,8 @@ typedef struct EvalSummary {
     bool has_pair_head;
     double pair_eer, pair_min_dcf_p01;   // of the pair head
     double fused_eer, fused_min_dcf_p01; // of the pair head together with the other scores
+    DomainEer *domains;                  // [n_domains]
+    int64_t n_domains;
     DetCurve curve;
 } EvalSummary;
 

@@ -15,6 +15,45 @@ static int to_unit_length(Embeddings *embeddings, Error *error)
     return bad < 0 ? 0 : error_set(error, "the embedding of %s is zero or not finite", embeddings->utts[bad]);
 }
 
+// Subtracts from every row the mean of its domain's rows that trials name; where there are none, nothing.
+// domain_of [n]; NULL: all are of one domain.
+static void subtract_means(const int64_t *domain_of, int64_t n_domains, const Trials *trials, Embeddings *e)
+{
+    bool *named = mem_zero((size_t)e->n, sizeof(bool));
+    double *sums = mem_zero((size_t)(n_domains * e->dim), sizeof(double));
+    int64_t *counts = mem_zero((size_t)n_domains, sizeof(int64_t));
+    for (int64_t t = 0; t < trials->n; t++)
+        named[trials->trials[t].enroll] = named[trials->trials[t].test] = true;
+    for (int64_t i = 0; i < e->n; i++) {
+        int64_t k = domain_of ? domain_of[i] : 0;
+        counts[k] += named[i];
+        for (int64_t d = 0; named[i] && d < e->dim; d++)
+            sums[k * e->dim + d] += e->matrix[i * e->dim + d];
+    }
+    for (int64_t i = 0; i < e->n; i++) {
+        int64_t k = domain_of ? domain_of[i] : 0;
+        for (int64_t d = 0; counts[k] > 0 && d < e->dim; d++)
+            e->matrix[i * e->dim + d] -= (float)(sums[k * e->dim + d] / (double)counts[k]);
+    }
+    mem_free(counts);
+    mem_free(sums);
+    mem_free(named);
+}
+
+static int center_rows(const Scoring *s, const Trials *trials, const float *cohort_mean, Embeddings *e,
+                       Error *error)
+{
+    if (!s->center && !s->domains)
+        return 0;
+    if (cohort_mean)
+        rows_subtract(e->matrix, e->n, e->dim, cohort_mean);
+    else if (s->domains)
+        subtract_means(s->domains->of, s->domains->n, trials, e);
+    else
+        subtract_means(NULL, 1, trials, e);
+    return to_unit_length(e, error) < 0 ? error_prefix(error, "after the mean was subtracted") : 0;
+}
+
 // One row per pseudo-speaker instead of one per utterance.
 static int take_class_means(const char *path, Embeddings *cohort, Error *error)
 {
@@ -45,12 +84,14 @@ static int load_cohort(const Scoring *s, const char *name, const Embeddings *emb
     if (cohort->dim != embeddings->dim)
         return error_set(error, "%s holds embeddings of %lld dimensions, %s of %lld", s->cohort,
                          (long long)cohort->dim, name, (long long)embeddings->dim);
+    if (to_unit_length(cohort, error) < 0)
+        return error_prefix(error, "%s", s->cohort);
     if (s->center) {
         *mean = rows_mean(cohort->matrix, cohort->n, cohort->dim);
         rows_subtract(cohort->matrix, cohort->n, cohort->dim, *mean);
+        if (to_unit_length(cohort, error) < 0)
+            return error_prefix(error, "%s, after its mean was subtracted", s->cohort);
     }
-    if (to_unit_length(cohort, error) < 0)
-        return error_prefix(error, "%s", s->cohort);
     return s->cohort_labels ? take_class_means(s->cohort_labels, cohort, error) : 0;
 }
 
@@ -127,12 +168,10 @@ int score_trials(const Scoring *s, const char *name, Embeddings *embeddings, con
     float *mean = NULL;
     *normalised = false;
     int status = s->cohort ? load_cohort(s, name, embeddings, &cohort, &mean, error) : 0;
-    if (mean)
-        rows_subtract(embeddings->matrix, embeddings->n, embeddings->dim, mean);
-    else if (s->center)
-        rows_subtract_mean(embeddings->matrix, embeddings->n, embeddings->dim);
     if (status == 0)
         status = to_unit_length(embeddings, error);
+    if (status == 0)
+        status = center_rows(s, trials, mean, embeddings, error);
     if (status == 0) {
         cosine_score(embeddings->matrix, embeddings->dim, trials, scores);
         if (s->cohort)

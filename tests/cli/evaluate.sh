@@ -99,6 +99,35 @@ evaluate --trials voxceleb --norm s-norm --cohort x.npy --center || { fail "s-no
 refuses 2 'belong together' --trials voxceleb --norm as-norm
 refuses 2 'belong together' --trials voxceleb --cohort x.npy
 
+# The mean is that of the rows that trials name: here of a/1, a/2 and b/1, however long they are.
+printf '%s\n' '1 a/1 a/2' '0 a/1 b/1' >three
+perl -0777 -pe 's/(.{8})(.{8})(.{8})(.{8})\z/join "", map { my $k = $_; map { pack "f<", $_ * $k } unpack "f<2", ($1, $2, $3, $4)[$k - 1] } 1 .. 4/se' \
+    x.npy >lengths.npy
+evaluate --trials three --center --embeddings lengths.npy || { fail "--center"; cat log; }
+diff scores - <<'END' || fail "--center: scores"
+a/1 a/2 0.965045 target
+a/1 b/1 -0.993530 nontarget
+END
+# By folder: a/1 and a/2 lie on either side of their mean, as b/1 and b/2 do.
+evaluate --trials voxceleb --domains-by-folder || { fail "--domains-by-folder"; cat log; }
+diff scores - <<'END' || fail "--domains-by-folder: scores"
+a/1 a/2 -1.000000 target
+b/1 b/2 -1.000000 target
+a/1 b/1 -0.173648 nontarget
+a/2 b/2 -0.173648 nontarget
+END
+tr -d '[:space:]' <eval.json | grep -q '"a":{"eer":null,"n_target":1,"n_nontarget":0}' || fail "domain a in eval.json"
+# All of one domain, by a list: as --center, and the domain's EER is that of all.
+printf '%s\n' 'a/1 d' 'a/2 d' 'b/1 d' 'b/2 d' >one-domain
+evaluate --trials voxceleb --center && cp scores centred
+evaluate --trials voxceleb --domains one-domain || { fail "--domains"; cat log; }
+cmp -s scores centred || fail "one domain is not what --center is"
+grep -q '^EER within d = 0.000$' lines || { fail "no EER of the domain"; cat lines; }
+head -3 one-domain >three-utts
+refuses 1 'three-utts lacks 1 of 4 utterances: b/2' --trials voxceleb --domains three-utts
+refuses 2 '--domains goes without --center' --trials voxceleb --domains-by-folder --center
+refuses 2 'exclude each other' --trials voxceleb --domains-by-folder --domains one-domain
+
 rm -f scores eval.json
 printf '%s\n' '1 a/1 u1' '0 u2 u3' >unknown
 refuses 1 '1 unknown on the enrolment side: u2; 2 unknown on the test side: u1 u3' --trials unknown
