@@ -115,6 +115,8 @@ runs "$bin/voxloop-evaluate" --embeddings p.tar.zst --trials others --crop-embed
     --calibrate cal.json --scores s2.txt --report eval2.json
 stage evaluate s3.txt '--label-free-pairs 3' --embeddings halves/h.npy --label-free --label-free-pairs 4 --audio audio --calibration cal.json \
     --scores s3.txt --report eval3.json
+awk '{print $1, NR % 2 ? "x" : "y"}' utt2spk >domains
+stage evaluate s4.txt '--seed 5' --embeddings e.npy --list list --trials trials --domains domains --scores s4.txt --report eval4.json
 cp "$source_folder/tests/golden/import/wavlm_ssl_sv.pt" peer.pt
 stage import tuned.safetensors '--seed 2' --model peer.pt --out tuned.safetensors
 stage import own.pt '--seed 2' --export --model tuned.safetensors --out own.pt
