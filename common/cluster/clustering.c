@@ -93,7 +93,7 @@ static int prepare_rows(const ClusteringOptions *options, Clustering *c, Error *
 ClusteringOptions clustering_defaults(void)
 {
     return (ClusteringOptions){.clusters = "auto",
-                               .linkage = "ward",
+                               .linkage = "average",
                                .iterations = 25,
                                .redo = 1,
                                .whiten = 100,
@@ -272,8 +272,9 @@ static int sweep_counts(const ClusteringOptions *options, Clustering *c, int64_t
         log_info(
             "agreement across parts of the points: left out, there are more than %lld (--stability-points)",
             (long long)options->stability_points);
-    int status = choose_clusters(&c->dendrogram, most, e->matrix, e->n, e->dim, c->point_of, SILHOUETTE_ROWS,
-                                 measured ? &stability : NULL, &c->sweep, error);
+    const float *points = linkage_of(options) == LINKAGE_AVERAGE ? c->points : NULL;
+    int status = choose_clusters(&c->dendrogram, most, points, e->matrix, e->n, e->dim, c->point_of,
+                                 SILHOUETTE_ROWS, measured ? &stability : NULL, &c->sweep, error);
     stability_release(&stability);
     return status;
 }

@@ -24,19 +24,30 @@ typedef struct Mixture {
     int64_t n;
 } Mixture;
 
-enum { DIM = 64, LEAST_UTTS = 3, MOST_UTTS = 20 };
+enum { DIM = 64, LEAST_UTTS = 3, MOST_UTTS = 20, MOST_UNEVEN = 60 };
 
-// Speakers are normal points; 3 to 20 utterances each, with a spread of `noise` around them.
-static Mixture mixture_create(uint64_t seed, int64_t n_speakers, double noise)
+static int64_t even_size(Rng *rng)
+{
+    return LEAST_UTTS + (int64_t)rng_below(rng, MOST_UTTS - LEAST_UTTS + 1);
+}
+
+// 1 to 60, each half as likely as the half of it.
+static int64_t uneven_size(Rng *rng)
+{
+    return (int64_t)exp(rng_range(rng, 0, log(MOST_UNEVEN)));
+}
+
+// Speakers are normal points; so many utterances each, with a spread of `noise` around them.
+static Mixture mixture_of_sizes(uint64_t seed, int64_t n_speakers, double noise, int64_t (*draw_size)(Rng *))
 {
     Rng rng = rng_stream(seed, "mixture", (uint64_t)n_speakers, 0);
-    Mixture m = {mem_alloc((size_t)(n_speakers * MOST_UTTS), DIM * sizeof(float)),
-                 mem_alloc((size_t)(n_speakers * MOST_UTTS), sizeof(int64_t)), 0};
+    Mixture m = {mem_alloc((size_t)(n_speakers * MOST_UNEVEN), DIM * sizeof(float)),
+                 mem_alloc((size_t)(n_speakers * MOST_UNEVEN), sizeof(int64_t)), 0};
     for (int64_t s = 0; s < n_speakers; s++) {
         double voice[DIM];
         for (int d = 0; d < DIM; d++)
             voice[d] = rng_normal(&rng);
-        int64_t n_utts = LEAST_UTTS + (int64_t)rng_below(&rng, MOST_UTTS - LEAST_UTTS + 1);
+        int64_t n_utts = draw_size(&rng);
         for (int64_t u = 0; u < n_utts; u++, m.n++) {
             m.speakers[m.n] = s;
             for (int d = 0; d < DIM; d++)
@@ -45,6 +56,12 @@ static Mixture mixture_create(uint64_t seed, int64_t n_speakers, double noise)
     }
     rows_normalise(m.rows, m.n, DIM);
     return m;
+}
+
+// 3 to 20 utterances each.
+static Mixture mixture_create(uint64_t seed, int64_t n_speakers, double noise)
+{
+    return mixture_of_sizes(seed, n_speakers, noise, even_size);
 }
 
 static void mixture_release(Mixture *m)
@@ -60,27 +77,75 @@ static uint64_t fresh_seed(void)
     return seed;
 }
 
+static int64_t chosen_count(const Mixture *m, Linkage linkage)
+{
+    Dendrogram dendrogram;
+    Sweep sweep;
+    Error error = {0};
+    const float *points = linkage == LINKAGE_AVERAGE ? m->rows : NULL;
+    assert_int_equal(agglomerate(m->rows, NULL, m->n, DIM, linkage, &dendrogram, &error), 0);
+    assert_int_equal(
+        choose_clusters(&dendrogram, m->n, points, m->rows, m->n, DIM, NULL, 5000, NULL, &sweep, &error), 0);
+    int64_t n_chosen = 0, count = sweep.n_clusters;
+    for (int64_t i = 0; i < sweep.n_rows; i++)
+        if (sweep.rows[i].chosen) {
+            n_chosen++;
+            assert_int_equal(sweep.rows[i].n_clusters, count);
+        }
+    assert_int_equal(n_chosen, 1); // the choice is a row of the sweep that is shown
+    sweep_release(&sweep);
+    dendrogram_release(&dendrogram);
+    return count;
+}
+
+static void expect_count(Mixture m, int64_t n_speakers, Linkage linkage, double most, const char *what)
+{
+    int64_t chosen = chosen_count(&m, linkage);
+    if (fabs((double)chosen / (double)n_speakers - 1) > most)
+        fail_msg("%lld %s speakers, linkage %d: chose %lld", (long long)n_speakers, what, linkage,
+                 (long long)chosen);
+    mixture_release(&m);
+}
+
 static void chooses_the_number_of_speakers(void **state)
 {
     (void)state;
     uint64_t seed = fresh_seed();
     const int64_t counts[] = {10, 40, 200, 1000};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        for (int linkage = 0; linkage < 2; linkage++) {
-            Mixture m = mixture_create(seed, counts[i], 0.7);
-            Dendrogram dendrogram;
-            Sweep sweep;
-            Error error = {0};
-            assert_int_equal(agglomerate(m.rows, NULL, m.n, DIM, (Linkage)linkage, &dendrogram, &error), 0);
-            assert_int_equal(
-                choose_clusters(&dendrogram, m.n, m.rows, m.n, DIM, NULL, 5000, NULL, &sweep, &error), 0);
-            if (fabs((double)sweep.n_clusters / (double)counts[i] - 1) > 0.25)
-                fail_msg("%lld speakers, linkage %d: chose %lld", (long long)counts[i], linkage,
-                         (long long)sweep.n_clusters);
-            sweep_release(&sweep);
-            dendrogram_release(&dendrogram);
-            mixture_release(&m);
-        }
+        for (int linkage = 0; linkage < 2; linkage++)
+            expect_count(mixture_create(seed, counts[i], 0.7), counts[i], (Linkage)linkage, 0.25, "clear");
+}
+
+// At a spread of 1.2 an utterance is nearer to other speakers' than to many of its own: cosines are .41 on
+// average within a speaker, and .12 is the deviation of those between speakers.
+static void cohesion_counts_speakers_that_overlap(void **state)
+{
+    (void)state;
+    uint64_t seed = fresh_seed();
+    const int64_t counts[] = {10, 30, 200, 600};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        expect_count(mixture_create(seed, counts[i], 1.2), counts[i], LINKAGE_AVERAGE, 0.3, "overlapping");
+}
+
+static void cohesion_counts_speakers_of_uneven_sizes(void **state)
+{
+    (void)state;
+    uint64_t seed = fresh_seed();
+    const int64_t counts[] = {30, 150};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        for (int k = 0; k < 2; k++)
+            expect_count(mixture_of_sizes(seed, counts[i], k ? 1.2 : 0.7, uneven_size), counts[i],
+                         LINKAGE_AVERAGE, 0.3, k ? "overlapping uneven" : "uneven");
+}
+
+// One speaker only: not many pieces of one.
+static void cohesion_keeps_one_speaker_together(void **state)
+{
+    (void)state;
+    Mixture m = mixture_of_sizes(fresh_seed(), 1, 0.7, even_size);
+    assert_int_equal(chosen_count(&m, LINKAGE_AVERAGE), 2); // the fewest there are
+    mixture_release(&m);
 }
 
 // The agreement is high where every speaker is one cluster, and lower where speakers are cut in pieces or
@@ -320,6 +385,9 @@ static void numbers_follow_the_larger_overlap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(chooses_the_number_of_speakers),
+                                       cmocka_unit_test(cohesion_counts_speakers_that_overlap),
+                                       cmocka_unit_test(cohesion_counts_speakers_of_uneven_sizes),
+                                       cmocka_unit_test(cohesion_keeps_one_speaker_together),
                                        cmocka_unit_test(parts_agree_on_speakers),
                                        cmocka_unit_test(silhouette_equals_brute_force),
                                        cmocka_unit_test(agreement_equals_brute_force),
