@@ -11,6 +11,7 @@
 
 static const EncoderKind *const KINDS[] = {&ecapa_kind, &resnet_kind, &mfa_conformer_kind,
                                            &wavlm_encoder_kind, &ivector_kind};
+static const char FEATURES_KEY[] = "features";
 enum { N_KINDS = sizeof KINDS / sizeof KINDS[0] };
 
 const EncoderKind *encoder_kind(int index)
@@ -27,6 +28,40 @@ static Encoder *unknown(const char *name, Error *error)
     return NULL;
 }
 
+// *floored: what the key "features" says; absent, the plain ones.
+static int read_features(const cJSON *architecture, bool *floored, Error *error)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(architecture, FEATURES_KEY);
+    *floored = cJSON_IsString(item) && strcmp(item->valuestring, "floored") == 0;
+    if (!item || *floored || (cJSON_IsString(item) && strcmp(item->valuestring, "fbank") == 0))
+        return 0;
+    return error_set(error, "architecture: features must be fbank or floored");
+}
+
+static Encoder *create_of_kind(const EncoderKind *kind, const cJSON *architecture, Parameters *parameters,
+                               Error *error)
+{
+    bool floored;
+    if (read_features(architecture, &floored, error) < 0)
+        return NULL;
+    cJSON *own = cJSON_Duplicate(architecture, true); // what the kind itself knows
+    cJSON_DeleteItemFromObjectCaseSensitive(own, FEATURES_KEY);
+    Encoder *encoder = kind->create(own, parameters, error);
+    cJSON_Delete(own);
+    if (!encoder || !floored)
+        return encoder;
+    if (encoder->input == ENCODER_FBANK) {
+        encoder->input = ENCODER_FLOORED_FBANK;
+        return encoder;
+    }
+    encoder_destroy(encoder);
+    error_set(error,
+              "architecture: features=floored is for encoders of filter banks, and this %s takes "
+              "waveforms",
+              kind->name);
+    return NULL;
+}
+
 static const EncoderKind *find_kind(const char *name)
 {
     for (int i = 0; i < N_KINDS; i++)
@@ -39,7 +74,7 @@ Encoder *encoder_create_any(const cJSON *architecture, Parameters *parameters, E
 {
     const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(architecture, "encoder"));
     const EncoderKind *kind = name ? find_kind(name) : NULL;
-    return kind ? kind->create(architecture, parameters, error)
+    return kind ? create_of_kind(kind, architecture, parameters, error)
                 : unknown(name ? name : "(none named)", error);
 }
 
@@ -70,7 +105,7 @@ void encoder_destroy(Encoder *encoder)
 Tensor *encoder_input(const Encoder *encoder, Tape *tape, const float *rows, int64_t count, InputShape shape)
 {
     int64_t dims[3] = {count, shape.length, shape.width};
-    return tape_input(tape, encoder->input == ENCODER_FBANK ? 3 : 2, dims, rows);
+    return tape_input(tape, front_end_has_bands(encoder->input) ? 3 : 2, dims, rows);
 }
 
 Tensor *encoder_forward(Encoder *encoder, Tape *tape, Tensor *input, const ForwardMode *mode)

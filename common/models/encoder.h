@@ -1,7 +1,8 @@
 // An encoder turns audio into one embedding per utterance. Encoders are chosen by name from one table
 // (encoder.c); adding one is a file and a row. An architecture is a JSON object, {"encoder": "ecapa",
 // "channels": 512, ...}: it is what checkpoints carry in their metadata and what stages make from their
-// options. Absent keys take the defaults of the encoder's own header; unknown keys are an error.
+// options. Absent keys take the defaults of the encoder's own header; unknown keys are an error. Every
+// encoder of filter banks knows the key "features" ("fbank" | "floored", audio/front_end.h).
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -327,7 +327,10 @@ static cJSON *hugging_face_config(cJSON *full)
 int peer_config(PeerForm form, const cJSON *architecture, cJSON **config, Error *error)
 {
     WavlmArchitecture parsed;
+    const cJSON *features = cJSON_GetObjectItemCaseSensitive(architecture, "features");
     *config = NULL;
+    if (features && strcmp(cJSON_GetStringValue(features), "floored") == 0)
+        return error_set(error, "it takes floored filter banks, which no other toolkit makes");
     if (!peer_is_wavlm(form))
         return 0;
     if (wavlm_architecture_parse(architecture, &parsed, error) < 0)

@@ -1,6 +1,7 @@
 // What encoders eat: filter banks without their mean, or samples as they are.
 #include "audio/front_end.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,8 +11,9 @@
 
 #include "audio/fbank.h"
 #include "base/memory.h"
+#include "models/encoder.h"
 
-enum { N = 4000, FRAMES = 1 + (N - 400) / 160 };
+enum { SECOND = 16000, N = 4000, FRAMES = 1 + (N - 400) / 160 };
 
 static void draw(float *samples)
 {
@@ -82,6 +84,105 @@ static void test_dither_only_where_a_stream_is_given(void **state)
     mem_free(again);
 }
 
+// A tone that swells and dies away: 1 s loud, 1 s 40 dB below (no speech, above the floor), 1 s of digital
+// zeros; the level of all is `gain`.
+static void swelling_tone(float *samples, float gain)
+{
+    for (int i = 0; i < 3 * SECOND; i++) {
+        double level = i < SECOND ? 0.5 : i < 2 * SECOND ? 0.005 : 0;
+        samples[i] = gain * (float)(level * sin(2 * M_PI * 1000 * i / SECOND));
+    }
+}
+
+// The formula in front_end.h by the plain filter banks, frame by frame.
+static void test_floored_filter_banks(void **state)
+{
+    (void)state;
+    static float samples[3 * SECOND];
+    swelling_tone(samples, 1);
+    int64_t n = front_end_shape(ENCODER_FLOORED_FBANK, 3 * SECOND).length, n_speech = 0;
+    float *row = mem_alloc((size_t)n * 80, sizeof(float)), *plain = mem_alloc((size_t)n * 80, sizeof(float));
+    FrontEnd *front_end = front_end_create(ENCODER_FLOORED_FBANK);
+    front_end_compute(front_end, samples, 3 * SECOND, NULL, row);
+    FbankOptions options = fbank_defaults();
+    Fbank *fbank = fbank_create(&options);
+    fbank_compute(fbank, samples, 3 * SECOND, NULL, plain);
+    double loud = 0, mean[80] = {0};
+    for (int m = 0; m < 80; m++)
+        loud += exp(plain[50 * 80 + m]); // a third of the frames are as loud as this one
+    for (int64_t t = 0; t < n; t++) {
+        double energy = 0;
+        for (int m = 0; m < 80; m++)
+            energy += exp(plain[t * 80 + m]);
+        for (int m = 0; m < 80; m++) {
+            plain[t * 80 + m] = (float)log(exp(plain[t * 80 + m]) + 1e-5 * loud);
+            mean[m] += energy > 1e-3 * loud ? plain[t * 80 + m] : 0;
+        }
+        n_speech += energy > 1e-3 * loud;
+    }
+    assert_in_range(n_speech, 98, 102);  // the loud second
+    for (int64_t i = 0; i < n * 80; i++) // loud frames differ by a phase: 1e-3 of their energy
+        assert_float_equal(row[i], plain[i] - mean[i % 80] / (double)n_speech, 5e-3);
+    for (int m = 0; m < 80; m++) // digital zeros lie on the floor, 50 dB = 11.5 below; the mean is above it
+        assert_true(row[(n - 1) * 80 + m] <= 1e-3 && row[(n - 1) * 80 + m] > -11.6);
+    fbank_destroy(fbank);
+    front_end_destroy(front_end);
+    mem_free(plain);
+    mem_free(row);
+}
+
+static void test_floored_filter_banks_ignore_the_level(void **state)
+{
+    (void)state;
+    static float samples[3 * SECOND];
+    size_t floats = (size_t)input_floats(front_end_shape(ENCODER_FLOORED_FBANK, 3 * SECOND));
+    float *loud = mem_alloc(floats, sizeof(float)), *quiet = mem_alloc(floats, sizeof(float));
+    FrontEnd *front_end = front_end_create(ENCODER_FLOORED_FBANK);
+    swelling_tone(samples, 1);
+    front_end_compute(front_end, samples, 3 * SECOND, NULL, loud);
+    swelling_tone(samples, 0.125F);
+    front_end_compute(front_end, samples, 3 * SECOND, NULL, quiet);
+    for (size_t i = 0; i < floats; i++)
+        assert_float_equal(loud[i], quiet[i], 1e-3);
+    memset(samples, 0, sizeof samples); // nothing but zeros: no frame is louder than another
+    front_end_compute(front_end, samples, 3 * SECOND, NULL, quiet);
+    for (size_t i = 0; i < floats; i++)
+        assert_float_equal(quiet[i], 0, 1e-3);
+    front_end_destroy(front_end);
+    mem_free(loud);
+    mem_free(quiet);
+}
+
+// The key of the architecture decides, for encoders of filter banks alone.
+static void test_the_architecture_names_the_features(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int input; // -1: refused
+    } CASES[] = {
+        {"{\"encoder\": \"ecapa\", \"channels\": 16}", ENCODER_FBANK},
+        {"{\"encoder\": \"ecapa\", \"channels\": 16, \"features\": \"fbank\"}", ENCODER_FBANK},
+        {"{\"encoder\": \"ecapa\", \"channels\": 16, \"features\": \"floored\"}", ENCODER_FLOORED_FBANK},
+        {"{\"encoder\": \"resnet\", \"m_channels\": 4, \"features\": \"floored\"}", ENCODER_FLOORED_FBANK},
+        {"{\"encoder\": \"ivector\", \"gaussians\": 2, \"ivector_dim\": 2, \"features\": \"floored\"}", -1},
+        {"{\"encoder\": \"ecapa\", \"channels\": 16, \"features\": \"loud\"}", -1},
+        {"{\"encoder\": \"ecapa\", \"channels\": 16, \"features\": 1}", -1}};
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        cJSON *architecture = cJSON_Parse(CASES[i].text);
+        Parameters parameters;
+        Error error = {0};
+        parameters_init(&parameters);
+        Encoder *encoder = encoder_create(architecture, &parameters, &error);
+        assert_int_equal(encoder ? (int)encoder->input : -1, CASES[i].input);
+        assert_true(encoder || strstr(error.text, "features"));
+        error_clear(&error);
+        encoder_destroy(encoder);
+        parameters_release(&parameters);
+        cJSON_Delete(architecture);
+    }
+}
+
 static void test_the_fewest_samples(void **state)
 {
     (void)state;
@@ -97,6 +198,9 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_waveforms_stay_as_they_are),
                                        cmocka_unit_test(test_filter_banks_lose_their_mean),
                                        cmocka_unit_test(test_dither_only_where_a_stream_is_given),
+                                       cmocka_unit_test(test_floored_filter_banks),
+                                       cmocka_unit_test(test_floored_filter_banks_ignore_the_level),
+                                       cmocka_unit_test(test_the_architecture_names_the_features),
                                        cmocka_unit_test(test_the_fewest_samples)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
