@@ -12,6 +12,7 @@
 #include "audio/fbank.h"
 #include "base/memory.h"
 #include "models/encoder.h"
+#include "peers/peer_sizes.h"
 
 enum { SECOND = 16000, N = 4000, FRAMES = 1 + (N - 400) / 160 };
 
@@ -183,6 +184,20 @@ static void test_the_architecture_names_the_features(void **state)
     }
 }
 
+static void test_no_peer_gets_floored_features(void **state)
+{
+    (void)state;
+    for (int floored = 0; floored < 2; floored++) {
+        cJSON *config, *architecture = cJSON_Parse("{\"encoder\": \"ecapa\"}");
+        cJSON_AddStringToObject(architecture, "features", floored ? "floored" : "fbank");
+        Error error = {0};
+        assert_int_equal(peer_config(PEER_WESPEAKER, architecture, &config, &error), floored ? -1 : 0);
+        assert_true(!floored || strstr(error.text, "floored"));
+        error_clear(&error);
+        cJSON_Delete(architecture);
+    }
+}
+
 static void test_the_fewest_samples(void **state)
 {
     (void)state;
@@ -201,6 +216,7 @@ int main(void)
                                        cmocka_unit_test(test_floored_filter_banks),
                                        cmocka_unit_test(test_floored_filter_banks_ignore_the_level),
                                        cmocka_unit_test(test_the_architecture_names_the_features),
+                                       cmocka_unit_test(test_no_peer_gets_floored_features),
                                        cmocka_unit_test(test_the_fewest_samples)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
