@@ -161,28 +161,27 @@ static double mean_cosine_inside(const Sweeper *s, int64_t n_clusters)
     return n_counted > 0 ? total / (double)n_counted : NAN;
 }
 
-// From the finest cut at which any two points are together to the one where the rule holds. The cosine only
-// falls and each step is by a thousandth at least, so it ends.
-static int64_t cohesive_count(const Sweeper *s, int64_t most, double *cosine, double *inside)
+// From the finest cut at which any two points are together to the one where the rule holds. The height only
+// rises, by a thousandth at least, so it ends. (Heights, not cosines: 1 - (1 - h) need not be h.)
+static int64_t cohesive_count(const Sweeper *s, int64_t most, double *height, double *inside)
 {
     const double least_step = 1e-3;
-    int64_t n = s->dendrogram->n_points, count = n;
-    *cosine = 1 - s->dendrogram->merges[0].height;
+    *height = s->dendrogram->merges[0].height;
     for (;;) {
-        count = dendrogram_count_at(s->dendrogram, 1 - *cosine);
+        int64_t count = dendrogram_count_at(s->dendrogram, *height);
         dendrogram_cut(s->dendrogram, count, s->point_labels);
         *inside = mean_cosine_inside(s, count);
-        double wanted = COHESION * *inside;
-        if (!(wanted < *cosine - least_step))
+        double wanted = 1 - fmax(COHESION * *inside, 0);
+        if (!(wanted > *height + least_step))
             return count < 2 ? 2 : count < most ? count : most;
-        *cosine = fmax(wanted, 0);
+        *height = wanted;
     }
 }
 
 static int choose_by_cohesion(Sweeper *s, int64_t most, Error *error)
 {
-    double cosine, inside;
-    int64_t count = cohesive_count(s, most, &cosine, &inside);
+    double height, inside;
+    int64_t count = cohesive_count(s, most, &height, &inside);
     Sweep *sweep = s->sweep;
     if (try_count(s, count, error) < 0)
         return -1;
@@ -192,7 +191,7 @@ static int choose_by_cohesion(Sweeper *s, int64_t most, Error *error)
     sweep->n_clusters = count;
     snprintf(sweep->reason, sizeof sweep->reason,
              "%lld clusters: merged down to a mean cosine of %.3f, %.0f %% of that inside the clusters, %.3f",
-             (long long)count, cosine, 100 * COHESION, inside);
+             (long long)count, 1 - height, 100 * COHESION, inside);
     return 0;
 }
 

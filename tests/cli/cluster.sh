@@ -69,7 +69,7 @@ refuses 1 'no cluster has 100 utterances' --clusters 20 --min-size 100
 rm -f labels.tar.zst clusters.json
 refuses 1 'cannot be made from 120 different points' --clusters 121
 refuses 2 '--clusters is a count or' --clusters many
-refuses 2 'needs --linkage average' --threshold-similarity 0.5
+refuses 2 'needs --linkage average' --linkage ward --threshold-similarity 0.5
 head -110 truth >short
 cluster --truth short || fail "a truth that speaks of some was refused"
 grep -q 'it covers 110 of 120 utterances' log || { cat log >&2; fail "what a short truth covers is not said"; }
