@@ -167,6 +167,9 @@ static int64_t cohesive_count(const Sweeper *s, int64_t most, double *height, do
 {
     const double least_step = 1e-3;
     *height = s->dendrogram->merges[0].height;
+    *inside = 1;
+    if (*height >= 1) // no two points are alike at all
+        return most;
     for (;;) {
         int64_t count = dendrogram_count_at(s->dendrogram, *height);
         dendrogram_cut(s->dendrogram, count, s->point_labels);
