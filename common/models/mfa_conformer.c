@@ -270,13 +270,6 @@ static Tensor *join_heads(Tape *tape, Tensor *a, Tensor *b, int64_t heads)
     return op_reshape(tape, joined, 3, (int64_t[]){batch, time, 2 * dim});
 }
 
-static Tensor *zeros_like(Tape *tape, const Tensor *x)
-{
-    Tensor *zeros = tape_tensor_like(tape, x);
-    memset(zeros->data, 0, (size_t)tensor_size(zeros) * sizeof(float));
-    return zeros;
-}
-
 // The position's encoding for every utterance of the batch: [B, T, D].
 static Tensor *positions_of(Pass *pass, const Block *block, int64_t batch)
 {
@@ -292,8 +285,7 @@ static Tensor *add_attention(Pass *pass, Tensor *x, const Block *block)
 {
     Tape *tape = pass->tape;
     TapeMark mark = tape_mark(tape);
-    int64_t heads = pass->conformer->config.attention_heads, batch = x->dim[0], time = x->dim[1],
-            dim = x->dim[2];
+    int64_t heads = pass->conformer->config.attention_heads;
     double probability = pass->mode->training ? pass->conformer->config.dropout : 0;
     Attention attention = {.heads = heads, .dropout = (float)probability};
     if (probability > 0)
@@ -301,12 +293,10 @@ static Tensor *add_attention(Pass *pass, Tensor *x, const Block *block)
     Tensor *y = layer_norm(tape, x, &block->norm_attention);
     Tensor *q = join_heads(tape, query(tape, y, &block->q, block->bias_u),
                            query(tape, y, &block->q, block->bias_v), heads);
-    Tensor *k = join_heads(tape, affine_linear(tape, y, &block->k), positions_of(pass, block, batch), heads);
+    Tensor *k =
+        join_heads(tape, affine_linear(tape, y, &block->k), positions_of(pass, block, x->dim[0]), heads);
     Tensor *v = affine_linear(tape, y, &block->v);
-    v = join_heads(tape, v, zeros_like(tape, v), heads);
     Tensor *heard = op_attention(tape, op_scale(tape, q, sqrtf(2)), k, v, NULL, NULL, &attention);
-    heard = op_reshape(tape, heard, 4, (int64_t[]){batch, time, heads, 2 * dim / heads});
-    heard = op_reshape(tape, op_slice_last(tape, heard, 0, dim / heads), 3, x->dim);
     heard = dropout(pass, affine_linear(tape, heard, &block->out));
     return tape_release(tape, mark, op_add(tape, x, heard));
 }

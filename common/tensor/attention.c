@@ -19,13 +19,15 @@ typedef struct Context {
 typedef struct Head {
     const Tensor *q, *bias, *gate;
     int64_t b, h;
-    int64_t frames, channels, head_dim; // T, C, D
-    int64_t first, rows;                // queries [first, first + rows)
+    int64_t frames;             // T
+    int64_t channels, head_dim; // H * D, D: of queries and keys
+    int64_t v_channels, v_dim;  // H * V, V: of values and of what is heard
+    int64_t first, rows;        // queries [first, first + rows)
 } Head;
 
 static Head head_of(const Node *node, int64_t heads, int64_t b, int64_t h)
 {
-    const Tensor *q = node->inputs[0];
+    const Tensor *q = node->inputs[0], *v = node->inputs[2];
     return (Head){.q = q,
                   .bias = node->inputs[3],
                   .gate = node->inputs[4],
@@ -33,7 +35,9 @@ static Head head_of(const Node *node, int64_t heads, int64_t b, int64_t h)
                   .h = h,
                   .frames = q->dim[1],
                   .channels = q->dim[2],
-                  .head_dim = q->dim[2] / heads};
+                  .head_dim = q->dim[2] / heads,
+                  .v_channels = v->dim[2],
+                  .v_dim = v->dim[2] / heads};
 }
 
 static void head_block(Head *head, int64_t first)
@@ -52,6 +56,17 @@ static int64_t slice_offset(const Head *head)
 static int64_t block_offset(const Head *head) // the same, from the block's first query
 {
     return slice_offset(head) + head->first * head->channels;
+}
+
+// The same two in an array of the values' width.
+static int64_t v_slice_offset(const Head *head)
+{
+    return head->b * head->frames * head->v_channels + head->h * head->v_dim;
+}
+
+static int64_t v_block_offset(const Head *head)
+{
+    return v_slice_offset(head) + head->first * head->v_channels;
 }
 
 static int64_t row_index(const Head *head, int64_t heads, int64_t row) // into [B, H, T]
@@ -129,9 +144,9 @@ static void forward_head(const Node *node, const Context *context, int64_t b, in
             context->log_sum[row_index(&head, heads, i)] =
                 softmax_row(scratch + i * head.frames, head.frames);
         apply_dropout(&head, &context->attention, scratch);
-        gemm(false, false, head.rows, head.head_dim, head.frames, 1.0f, scratch, head.frames,
-             v + slice_offset(&head), head.channels, 0.0f, node->output->data + block_offset(&head),
-             head.channels);
+        gemm(false, false, head.rows, head.v_dim, head.frames, 1.0f, scratch, head.frames,
+             v + v_slice_offset(&head), head.v_channels, 0.0f, node->output->data + v_block_offset(&head),
+             head.v_channels);
     }
 }
 
@@ -206,16 +221,16 @@ static void backward_head(const Node *node, const Gradients *grads, int64_t b, i
     float *weights = scratch, *d_scores = scratch + QUERY_BLOCK * head.frames; // [rows, T] each
     for (int64_t first = 0; first < head.frames; first += QUERY_BLOCK) {
         head_block(&head, first);
-        int64_t n = head.rows * head.frames, slice = slice_offset(&head), block = block_offset(&head);
+        int64_t n = head.rows * head.frames, slice = v_slice_offset(&head), block = v_block_offset(&head);
         block_weights(&head, context, k, weights);
         if (grads->v) {
             memcpy(d_scores, weights, (size_t)n * sizeof(float)); // as dropout left them
             apply_dropout(&head, &context->attention, d_scores);
-            gemm(true, false, head.frames, head.head_dim, head.rows, 1.0f, d_scores, head.frames,
-                 d_out + block, head.channels, 1.0f, grads->v + slice, head.channels);
+            gemm(true, false, head.frames, head.v_dim, head.rows, 1.0f, d_scores, head.frames, d_out + block,
+                 head.v_channels, 1.0f, grads->v + slice, head.v_channels);
         }
-        gemm(false, true, head.rows, head.frames, head.head_dim, 1.0f, d_out + block, head.channels,
-             v + slice, head.channels, 0.0f, d_scores, head.frames);
+        gemm(false, true, head.rows, head.frames, head.v_dim, 1.0f, d_out + block, head.v_channels, v + slice,
+             head.v_channels, 0.0f, d_scores, head.frames);
         apply_dropout(&head, &context->attention, d_scores);
         softmax_backward(&head, weights, d_scores);
         bias_backward(&head, context->attention.heads, d_scores, grads);
@@ -268,7 +283,8 @@ static void assert_shapes(const Tensor *q, const Tensor *k, const Tensor *v, con
                           const Tensor *gate, int64_t heads)
 {
     assert(q->n_dims == 3 && q->dim[2] % heads == 0);
-    assert(tensor_size(k) == tensor_size(q) && tensor_size(v) == tensor_size(q));
+    assert(tensor_size(k) == tensor_size(q));
+    assert(v->n_dims == 3 && v->dim[0] == q->dim[0] && v->dim[1] == q->dim[1] && v->dim[2] % heads == 0);
     assert(!bias || tensor_size(bias) == heads * (2 * q->dim[1] - 1));
     assert(!gate || (bias && tensor_size(gate) == q->dim[0] * heads * q->dim[1]));
     (void)q, (void)k, (void)v, (void)bias, (void)gate, (void)heads;
@@ -280,7 +296,7 @@ Tensor *op_attention(Tape *tape, Tensor *q, Tensor *k, Tensor *v, Tensor *bias, 
     int64_t batch = q->dim[0], frames = q->dim[1], heads = attention->heads;
     assert_shapes(q, k, v, bias, gate, heads);
     Tensor *inputs[] = {q, k, v, bias, gate};
-    Tensor *out = tape_tensor_like(tape, q);
+    Tensor *out = tape_tensor_like(tape, v);
     Context *context = tape_scratch(tape, sizeof *context);
     context->attention = *attention;
     context->log_sum = tape_scratch(tape, (size_t)(batch * heads * frames) * sizeof(float));

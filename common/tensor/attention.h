@@ -17,11 +17,11 @@ typedef struct Attention {
 // Scaled dot-product self-attention, all heads at once:
 //     s[b,h,i,j] = q[b,i,h,:] . k[b,j,h,:] / sqrt(D) + gate[b,h,i] * bias[h, T-1+j-i]
 //     out[b,i,h,:] = sum_j softmax_j(s)[b,h,i,j] v[b,j,h,:]
-// q, k, v [B, T, C]; bias [H, 2T-1], by distance from key to query, or NULL; gate [B, H, T], or NULL for 1
-// everywhere. The B*H*T*T weights are never stored: the forward pass keeps one number per row of s, the
-// backward pass computes them again from it, a block of queries at a time (Dao et al., "FlashAttention",
-// 2022, section 3). Memory beyond inputs and gradients: B*H*T floats, and 2 * 128 * T floats of scratch per
-// thread.
+// q, k [B, T, H*D], v [B, T, H*V] -> [B, T, H*V], V being any width; bias [H, 2T-1], by distance from key to
+// query, or NULL; gate [B, H, T], or NULL for 1 everywhere. The B*H*T*T weights are never stored: the forward
+// pass keeps one number per row of s, the backward pass computes them again from it, a block of queries at a
+// time (Dao et al., "FlashAttention", 2022, section 3). Memory beyond inputs and gradients: B*H*T floats, and
+// 2 * 128 * T floats of scratch per thread.
 Tensor *op_attention(Tape *tape, Tensor *q, Tensor *k, Tensor *v, Tensor *bias, Tensor *gate,
                      const Attention *attention);
 

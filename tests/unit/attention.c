@@ -126,17 +126,23 @@ static Tensor *call_attention(Tape *tape, Case *self)
                         self->n_leaves > 4 ? &x[4] : NULL, &self->attention);
 }
 
-static Case attention_case(int64_t batch, int64_t frames, int64_t heads, int64_t head_dim, int n_leaves)
+static Case attention_case_of(int64_t batch, int64_t frames, int64_t heads, int64_t head_dim,
+                              int64_t value_dim, int n_leaves)
 {
     Rng rng = rng_stream(seed, "attention", (uint64_t)frames, (uint64_t)heads);
     Case self = {.call = call_attention, .attention = {.heads = heads}};
     for (int i = 0; i < 3; i++)
-        add_leaf(&self, &rng, batch, frames, heads * head_dim);
+        add_leaf(&self, &rng, batch, frames, heads * (i < 2 ? head_dim : value_dim));
     if (n_leaves > 3)
         add_leaf(&self, &rng, heads, 2 * frames - 1, 0);
     if (n_leaves > 4)
         add_leaf(&self, &rng, batch, heads, frames);
     return self;
+}
+
+static Case attention_case(int64_t batch, int64_t frames, int64_t heads, int64_t head_dim, int n_leaves)
+{
+    return attention_case_of(batch, frames, heads, head_dim, head_dim, n_leaves);
 }
 
 // softmax over j of s[b,h,i,j], as the formula says
@@ -161,17 +167,18 @@ static void plain_weights(const Case *self, int64_t b, int64_t h, int64_t i, dou
         weight[j] /= sum;
 }
 
-static void check_attention(int64_t batch, int64_t frames, int64_t heads, int64_t head_dim, int n_leaves)
+static void check_attention(int64_t batch, int64_t frames, int64_t heads, int64_t head_dim, int64_t value_dim,
+                            int n_leaves)
 {
-    Case self = attention_case(batch, frames, heads, head_dim, n_leaves);
-    int64_t channels = heads * head_dim;
+    Case self = attention_case_of(batch, frames, heads, head_dim, value_dim, n_leaves);
+    int64_t channels = heads * value_dim;
     double *expected = mem_zero((size_t)(batch * frames * channels), sizeof *expected);
     double *weight = mem_alloc((size_t)frames, sizeof *weight);
     for (int64_t bi = 0; bi < batch * frames; bi++)
         for (int64_t c = 0; c < channels; c++) {
             int64_t b = bi / frames;
-            if (c % head_dim == 0)
-                plain_weights(&self, b, c / head_dim, bi % frames, weight);
+            if (c % value_dim == 0)
+                plain_weights(&self, b, c / value_dim, bi % frames, weight);
             for (int64_t j = 0; j < frames; j++)
                 expected[bi * channels + c] +=
                     weight[j] * (double)self.leaf[2].data[(b * frames + j) * channels + c];
@@ -185,11 +192,13 @@ static void check_attention(int64_t batch, int64_t frames, int64_t heads, int64_
 static void test_attention_equals_plain(void **state)
 {
     (void)state;
-    check_attention(1, 1, 1, 4, 5);
-    check_attention(2, 7, 2, 3, 3);
-    check_attention(2, 33, 4, 8, 4);
-    check_attention(3, 33, 4, 8, 5);
-    check_attention(1, 300, 2, 16, 5); // three blocks of queries
+    check_attention(1, 1, 1, 4, 4, 5);
+    check_attention(2, 7, 2, 3, 3, 3);
+    check_attention(2, 33, 4, 8, 8, 4);
+    check_attention(3, 33, 4, 8, 8, 5);
+    check_attention(1, 300, 2, 16, 16, 5); // three blocks of queries
+    check_attention(2, 33, 4, 8, 3, 5);    // values of another width
+    check_attention(2, 150, 3, 4, 11, 3);
 }
 
 static void test_attention_gradients(void **state)
@@ -200,9 +209,12 @@ static void test_attention_gradients(void **state)
         check_gradients(&self);
         free_leaves(&self);
     }
-    Case long_case = attention_case(2, 150, 1, 4, 5); // two blocks of queries
-    check_gradients(&long_case);
-    free_leaves(&long_case);
+    Case others[3] = {attention_case(2, 150, 1, 4, 5), // two blocks of queries
+                      attention_case_of(2, 9, 2, 4, 3, 5), attention_case_of(2, 150, 2, 3, 7, 4)};
+    for (int i = 0; i < 3; i++) {
+        check_gradients(&others[i]);
+        free_leaves(&others[i]);
+    }
 }
 
 static void test_attention_dropout(void **state)
