@@ -8,12 +8,37 @@
 Tensor *op_add(Tape *tape, Tensor *a, Tensor *b);
 Tensor *op_mul(Tape *tape, Tensor *a, Tensor *b);
 Tensor *op_scale(Tape *tape, Tensor *x, float factor);
-Tensor *op_relu(Tape *tape, Tensor *x);
-Tensor *op_gelu(Tape *tape, Tensor *x);  // exact: x * Phi(x), erf form
-Tensor *op_swish(Tape *tape, Tensor *x); // x * sigmoid(x)
-Tensor *op_tanh(Tape *tape, Tensor *x);
-Tensor *op_sigmoid(Tape *tape, Tensor *x);
 Tensor *op_dropout(Tape *tape, Tensor *x, float probability, Rng rng); // kept values times 1/(1-p)
+
+// --- functions of one value (activation.c)
+typedef enum Activation {
+    ACTIVATION_RELU,
+    ACTIVATION_GELU,  // x Phi(x), Phi the normal distribution's: exact, by erf
+    ACTIVATION_SWISH, // x sigmoid(x)
+    ACTIVATION_TANH,
+    ACTIVATION_SIGMOID
+} Activation;
+Tensor *op_activate(Tape *tape, Tensor *x, Activation activation);
+static inline Tensor *op_relu(Tape *tape, Tensor *x)
+{
+    return op_activate(tape, x, ACTIVATION_RELU);
+}
+static inline Tensor *op_gelu(Tape *tape, Tensor *x)
+{
+    return op_activate(tape, x, ACTIVATION_GELU);
+}
+static inline Tensor *op_swish(Tape *tape, Tensor *x)
+{
+    return op_activate(tape, x, ACTIVATION_SWISH);
+}
+static inline Tensor *op_tanh(Tape *tape, Tensor *x)
+{
+    return op_activate(tape, x, ACTIVATION_TANH);
+}
+static inline Tensor *op_sigmoid(Tape *tape, Tensor *x)
+{
+    return op_activate(tape, x, ACTIVATION_SIGMOID);
+}
 
 // --- shape (shape.c)
 Tensor *op_reshape(Tape *tape, Tensor *x, int n_dims, const int64_t *dims);      // shares data
