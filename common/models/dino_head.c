@@ -2,7 +2,6 @@
 #include "models/dino_head.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #include "base/memory.h"
 #include "nn/layers.h"
@@ -13,45 +12,40 @@ static const float INIT_STD = 0.02f, L2_EPSILON = 1e-12f;
 struct DinoHead {
     DinoHeadConfig config;
     Affine linear[N_LINEAR];
-    NormLayer norm[N_NORMS];
+    BatchNormLayer norm[N_NORMS];
     Parameter *gain, *prototypes; // [K, 1], [K, D]
 };
 
-static void declare_projector(DinoHead *head, const char *prefix, Parameters *parameters)
+static void declare_projector(DinoHead *head, const Scope *scope)
 {
     const DinoHeadConfig *c = &head->config;
     const int64_t widths[N_LINEAR + 1] = {c->input_dim, c->hidden_dim, c->hidden_dim, c->bottleneck_dim};
     for (int i = 0; i < N_LINEAR; i++) {
         int module = MODULES_PER_LAYER * i;
         int64_t out = widths[i + 1];
-        head->linear[i] = (Affine){
-            parameters_add(parameters, 2, (int64_t[]){out, widths[i]},
-                           (Init){INIT_TRUNCATED_NORMAL, INIT_STD}, "%smlp.%d.weight", prefix, module),
-            parameters_add(parameters, 1, &out, (Init){INIT_ZERO, 0}, "%smlp.%d.bias", prefix, module)};
-        if (i == N_NORMS)
-            break;
-        char name[128];
-        snprintf(name, sizeof name, "%smlp.%d", prefix, module + 1);
-        head->norm[i] = norm_declare(parameters, name, out);
+        head->linear[i] =
+            affine_declare_drawn(scope_enter(scope, "mlp.%d", module), 2, (int64_t[]){out, widths[i]}, true,
+                                 (Init){INIT_TRUNCATED_NORMAL, INIT_STD});
+        if (i < N_NORMS)
+            head->norm[i] = batch_norm_declare(scope_enter(scope, "mlp.%d", module + 1), out);
     }
 }
 
-DinoHead *dino_head_create(const DinoHeadConfig *config, const char *prefix, Parameters *parameters)
+DinoHead *dino_head_create(const DinoHeadConfig *config, Scope scope)
 {
     DinoHead *head = mem_zero(1, sizeof *head);
     head->config = *config;
     if (!config->without_projector)
-        declare_projector(head, prefix, parameters);
+        declare_projector(head, &scope);
     int64_t width = config->without_projector ? config->input_dim : config->bottleneck_dim;
     int64_t n_prototypes = config->n_prototypes;
-    head->gain = parameters_add(parameters, 2, (int64_t[]){n_prototypes, 1}, (Init){INIT_ONE, 0},
-                                "%slast_layer.weight_g", prefix);
+    head->gain =
+        scope_parameter(&scope, "last_layer.weight_g", 2, (int64_t[]){n_prototypes, 1}, (Init){INIT_ONE, 0});
     head->gain->trainable = head->gain->decay = false;
     // PyTorch's default for a linear layer; only the directions matter, but the length sets how fast they
     // turn.
-    head->prototypes =
-        parameters_add(parameters, 2, (int64_t[]){n_prototypes, width},
-                       (Init){INIT_UNIFORM, 1.0f / sqrtf((float)width)}, "%slast_layer.weight_v", prefix);
+    head->prototypes = scope_parameter(&scope, "last_layer.weight_v", 2, (int64_t[]){n_prototypes, width},
+                                       (Init){INIT_UNIFORM, 1.0f / sqrtf((float)width)});
     return head;
 }
 
@@ -65,7 +59,7 @@ static Tensor *project(DinoHead *head, Tape *tape, Tensor *x, bool training)
     for (int i = 0; i < N_LINEAR; i++) {
         x = affine_linear(tape, x, &head->linear[i]);
         if (i < N_NORMS)
-            x = op_gelu(tape, norm_apply(tape, x, &head->norm[i], training, false));
+            x = op_gelu(tape, batch_norm_apply(tape, x, &head->norm[i], training, false));
     }
     return x;
 }

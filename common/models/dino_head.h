@@ -10,7 +10,7 @@
 // the first epoch: parameters_find(..., "<prefix>last_layer.weight_v")'s learning rate or gradient is the
 // training loop's business.
 #pragma once
-#include "nn/parameters.h"
+#include "nn/scope.h"
 #include "tensor/tape.h"
 
 typedef struct DinoHeadConfig {
@@ -23,8 +23,8 @@ typedef struct DinoHeadConfig {
 
 typedef struct DinoHead DinoHead;
 
-// Declares the parameters under prefix + name ("" or "head."); the caller allocates afterwards.
-DinoHead *dino_head_create(const DinoHeadConfig *config, const char *prefix, Parameters *parameters);
+// Declares the parameters; the caller allocates afterwards.
+DinoHead *dino_head_create(const DinoHeadConfig *config, Scope scope);
 void dino_head_destroy(DinoHead *head);
 
 // x [B, input_dim] -> [B, n_prototypes]. training: batch statistics.

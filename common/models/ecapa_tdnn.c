@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -14,7 +13,7 @@ enum { N_BLOCKS = 3, MAX_SCALE = 16, FIRST_KERNEL = 5, BLOCK_KERNEL = 3, LARGEST
 
 typedef struct Tdnn { // convolution, ReLU, batch norm
     Affine conv;
-    NormLayer norm;
+    BatchNormLayer norm;
     Conv1d shape;
 } Tdnn;
 
@@ -30,7 +29,7 @@ typedef struct Ecapa {
     Block blocks[N_BLOCKS];
     Affine aggregate, embed;
     AttentivePool pool;
-    NormLayer pooled_norm, embedding_norm;
+    BatchNormLayer pooled_norm, embedding_norm;
 } Ecapa;
 
 // --- configuration
@@ -72,36 +71,32 @@ int ecapa_parse(const cJSON *architecture, EcapaConfig *config, Error *error)
 
 // --- declaration
 
-static Tdnn declare_tdnn(Parameters *parameters, const char *conv, const char *norm, int64_t out, int64_t in,
-                         int64_t kernel, int64_t dilation)
+static Tdnn declare_tdnn(Scope conv, Scope norm, int64_t out, int64_t in, int64_t kernel, int64_t dilation)
 {
-    return (Tdnn){affine_declare(parameters, conv, 3, (int64_t[]){out, in, kernel}, true),
-                  norm_declare(parameters, norm, out),
+    return (Tdnn){affine_declare(conv, 3, (int64_t[]){out, in, kernel}, true),
+                  batch_norm_declare(norm, out),
                   {.padding = dilation * (kernel / 2), .dilation = dilation}};
 }
 
-static void declare_block(Ecapa *ecapa, Parameters *parameters, int index)
+static void declare_block(Ecapa *ecapa, const Scope *model, int index)
 {
     const EcapaConfig *config = &ecapa->config;
     Block *block = &ecapa->blocks[index];
     int64_t channels = config->channels, width = channels / config->res2net_scale;
     int64_t squeezed = config->se_bottleneck_dim;
-    char conv[64], norm[64];
-    snprintf(conv, sizeof conv, "layer%d.se_res2block.0.conv", index + 2);
-    snprintf(norm, sizeof norm, "layer%d.se_res2block.0.bn", index + 2);
-    block->first = declare_tdnn(parameters, conv, norm, channels, channels, 1, 1);
-    for (int s = 0; s < config->res2net_scale - 1; s++) {
-        snprintf(conv, sizeof conv, "layer%d.se_res2block.1.convs.%d", index + 2, s);
-        snprintf(norm, sizeof norm, "layer%d.se_res2block.1.bns.%d", index + 2, s);
-        block->res2[s] = declare_tdnn(parameters, conv, norm, width, width, BLOCK_KERNEL, index + 2);
-    }
-    snprintf(conv, sizeof conv, "layer%d.se_res2block.2.conv", index + 2);
-    snprintf(norm, sizeof norm, "layer%d.se_res2block.2.bn", index + 2);
-    block->last = declare_tdnn(parameters, conv, norm, channels, channels, 1, 1);
-    snprintf(conv, sizeof conv, "layer%d.se_res2block.3.linear1", index + 2);
-    block->squeeze = affine_declare(parameters, conv, 2, (int64_t[]){squeezed, channels}, true);
-    snprintf(conv, sizeof conv, "layer%d.se_res2block.3.linear2", index + 2);
-    block->excite = affine_declare(parameters, conv, 2, (int64_t[]){channels, squeezed}, true);
+    Scope scope = scope_enter(model, "layer%d.se_res2block", index + 2);
+    block->first =
+        declare_tdnn(scope_enter(&scope, "0.conv"), scope_enter(&scope, "0.bn"), channels, channels, 1, 1);
+    for (int s = 0; s < config->res2net_scale - 1; s++)
+        block->res2[s] =
+            declare_tdnn(scope_enter(&scope, "1.convs.%d", s), scope_enter(&scope, "1.bns.%d", s), width,
+                         width, BLOCK_KERNEL, index + 2);
+    block->last =
+        declare_tdnn(scope_enter(&scope, "2.conv"), scope_enter(&scope, "2.bn"), channels, channels, 1, 1);
+    block->squeeze =
+        affine_declare(scope_enter(&scope, "3.linear1"), 2, (int64_t[]){squeezed, channels}, true);
+    block->excite =
+        affine_declare(scope_enter(&scope, "3.linear2"), 2, (int64_t[]){channels, squeezed}, true);
 }
 
 static Encoder *ecapa_create(const cJSON *architecture, Parameters *parameters, Error *error)
@@ -120,18 +115,20 @@ static Encoder *ecapa_create(const cJSON *architecture, Parameters *parameters, 
     for (int i = 0; i < N_BLOCKS; i++)
         ecapa->base.map_dim[i] = config.channels;
     ecapa->config = config;
-    ecapa->first = declare_tdnn(parameters, "layer1.conv", "layer1.bn", config.channels, config.feat_dim,
-                                FIRST_KERNEL, 1);
+    Scope scope = scope_of(parameters, "");
+    ecapa->first = declare_tdnn(scope_enter(&scope, "layer1.conv"), scope_enter(&scope, "layer1.bn"),
+                                config.channels, config.feat_dim, FIRST_KERNEL, 1);
     for (int i = 0; i < N_BLOCKS; i++)
-        declare_block(ecapa, parameters, i);
-    ecapa->aggregate =
-        affine_declare(parameters, "conv", 3, (int64_t[]){pre_pool, N_BLOCKS * config.channels, 1}, true);
-    ecapa->pool = attentive_pool_declare(parameters, "pool", pre_pool, config.astp_bottleneck_dim,
+        declare_block(ecapa, &scope, i);
+    ecapa->aggregate = affine_declare(scope_enter(&scope, "conv"), 3,
+                                      (int64_t[]){pre_pool, N_BLOCKS * config.channels, 1}, true);
+    ecapa->pool = attentive_pool_declare(scope_enter(&scope, "pool"), pre_pool, config.astp_bottleneck_dim,
                                          config.global_context_att);
-    ecapa->pooled_norm = norm_declare(parameters, "bn", 2 * pre_pool);
-    ecapa->embed = affine_declare(parameters, "linear", 2, (int64_t[]){config.embed_dim, 2 * pre_pool}, true);
+    ecapa->pooled_norm = batch_norm_declare(scope_enter(&scope, "bn"), 2 * pre_pool);
+    ecapa->embed =
+        affine_declare(scope_enter(&scope, "linear"), 2, (int64_t[]){config.embed_dim, 2 * pre_pool}, true);
     if (config.emb_bn)
-        ecapa->embedding_norm = norm_declare(parameters, "bn2", config.embed_dim);
+        ecapa->embedding_norm = batch_norm_declare(scope_enter(&scope, "bn2"), config.embed_dim);
     return &ecapa->base;
 }
 
@@ -144,11 +141,10 @@ static void ecapa_destroy(Encoder *encoder)
 
 static Tensor *tdnn(Tape *tape, Tensor *x, const Tdnn *layer, bool training)
 {
-    Tensor *weight = &layer->conv.weight->tensor, *bias = &layer->conv.bias->tensor;
     TapeMark mark = tape_mark(tape);
-    Tensor *y = weight->dim[2] == 1 ? op_linear(tape, x, weight, bias)
-                                    : op_conv1d(tape, x, weight, bias, layer->shape);
-    return tape_release(tape, mark, norm_apply(tape, y, &layer->norm, training, true));
+    Tensor *y = layer->conv.weight->tensor.dim[2] == 1 ? affine_linear(tape, x, &layer->conv)
+                                                       : affine_conv1d(tape, x, &layer->conv, layer->shape);
+    return tape_release(tape, mark, batch_norm_apply(tape, y, &layer->norm, training, true));
 }
 
 // y_s = f_s(x_s + y_(s-1)); the last piece passes unchanged.
@@ -188,10 +184,10 @@ static Tensor *ecapa_forward(Encoder *encoder, Tape *tape, Tensor *input, const 
         mode->maps[i] = outputs[i];
     x = op_relu(tape, affine_linear(tape, op_concat_last(tape, outputs, N_BLOCKS), &ecapa->aggregate));
     x = attentive_pool(tape, x, &ecapa->pool, mode->training);
-    x = norm_apply(tape, x, &ecapa->pooled_norm, mode->training, false);
+    x = batch_norm_apply(tape, x, &ecapa->pooled_norm, mode->training, false);
     x = affine_linear(tape, x, &ecapa->embed);
     if (ecapa->config.emb_bn)
-        x = norm_apply(tape, x, &ecapa->embedding_norm, mode->training, false);
+        x = batch_norm_apply(tape, x, &ecapa->embedding_norm, mode->training, false);
     return tape_release(tape, mark, x);
 }
 

@@ -11,17 +11,12 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "nn/parameters.h"
+#include "nn/pass.h"
 #include "tensor/tape.h"
 
 typedef struct Encoder Encoder;
 
 enum { ENCODER_MAX_MAPS = 32, ENCODER_MAX_ARCHITECTURES = 6 };
-
-typedef struct ForwardMode {
-    bool training; // batch statistics, dropout
-    Rng rng;       // for dropout and layer drop
-    Tensor **maps; // NULL, or [n_maps] filled with the intermediate feature maps; needs a recording tape
-} ForwardMode;
 
 // An architecture that options can name. `small` holds where the user gives no sizes, so that an hour of
 // audio on two cores is enough to learn from; `fixed` always, under what the user says. Both are

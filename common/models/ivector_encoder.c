@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "ivector/statistics.h"
 #include "models/architecture_keys.h"
+#include "nn/scope.h"
 
 typedef struct IvectorEncoder {
     Encoder base;
@@ -40,10 +41,7 @@ static IvectorConfig parse(const cJSON *architecture, Error *error)
     return config;
 }
 
-static Parameter *declare(Parameters *parameters, const char *name, int n_dims, const int64_t *dims)
-{
-    return parameters_add(parameters, n_dims, dims, (Init){INIT_ZERO, 0}, "%s", name);
-}
+static const Init ZERO = {INIT_ZERO, 0}; // training fills them in
 
 static Encoder *ivector_create(const cJSON *architecture, Parameters *parameters, Error *error)
 {
@@ -56,15 +54,16 @@ static Encoder *ivector_create(const cJSON *architecture, Parameters *parameters
     self->speech = speech_frames_create(
         &(SpeechFramesOptions){config.ceps, config.deltas, config.mean_window, config.vad});
     int64_t dim = speech_frames_dim(self->speech);
-    self->frame_mean = declare(parameters, "frames.mean", 1, &dim);
-    self->frame_deviation = declare(parameters, "frames.deviation", 1, &dim);
-    self->weights = declare(parameters, "ubm.weights", 1, &n);
-    self->means = declare(parameters, "ubm.means", 2, (int64_t[]){n, dim});
-    self->covariances = declare(parameters, "ubm.covariances", 3, (int64_t[]){n, dim, dim});
-    self->tv_means = declare(parameters, "tv.means", 2, (int64_t[]){n, dim});
-    self->tv_matrix = declare(parameters, "tv.matrix", 3, (int64_t[]){n, dim, rank});
-    self->out_mean = declare(parameters, "out.mean", 1, &rank);
-    self->out_transform = declare(parameters, "out.transform", 2, (int64_t[]){rank, rank});
+    Scope scope = scope_of(parameters, "");
+    self->frame_mean = scope_parameter(&scope, "frames.mean", 1, &dim, ZERO);
+    self->frame_deviation = scope_parameter(&scope, "frames.deviation", 1, &dim, ZERO);
+    self->weights = scope_parameter(&scope, "ubm.weights", 1, &n, ZERO);
+    self->means = scope_parameter(&scope, "ubm.means", 2, (int64_t[]){n, dim}, ZERO);
+    self->covariances = scope_parameter(&scope, "ubm.covariances", 3, (int64_t[]){n, dim, dim}, ZERO);
+    self->tv_means = scope_parameter(&scope, "tv.means", 2, (int64_t[]){n, dim}, ZERO);
+    self->tv_matrix = scope_parameter(&scope, "tv.matrix", 3, (int64_t[]){n, dim, rank}, ZERO);
+    self->out_mean = scope_parameter(&scope, "out.mean", 1, &rank, ZERO);
+    self->out_transform = scope_parameter(&scope, "out.transform", 2, (int64_t[]){rank, rank}, ZERO);
     self->base = (Encoder){.kind = &ivector_kind,
                            .input = ENCODER_WAVEFORM,
                            .input_width = 1,

@@ -1,5 +1,4 @@
 #include "models/mhfa.h"
-#include <math.h>
 #include "base/memory.h"
 #include "tensor/attention.h"
 #include "nn/layers.h"
@@ -15,38 +14,20 @@ MhfaConfig mhfa_default_config(void)
     return (MhfaConfig){.head_nb = 64, .compression_dim = 128, .outputs_dim = 256};
 }
 
-static Parameter *add(Parameters *parameters, int group, int n_dims, const int64_t *dims, Init init,
-                      const char *prefix, const char *name)
-{
-    Parameter *parameter = parameters_add(parameters, n_dims, dims, init, "%s%s", prefix, name);
-    parameter->group = group;
-    return parameter;
-}
-
-static Affine add_linear(Parameters *parameters, int group, int64_t outputs, int64_t inputs,
-                         const char *prefix, const char *weight, const char *bias)
-{
-    Init init = {INIT_UNIFORM, 1.0f / sqrtf((float)inputs)}; // PyTorch's default, as the reference
-    return (Affine){add(parameters, group, 2, (int64_t[]){outputs, inputs}, init, prefix, weight),
-                    add(parameters, group, 1, &outputs, init, prefix, bias)};
-}
-
-Mhfa *mhfa_create(const MhfaConfig *config, int64_t n_layers, int64_t inputs_dim, int group,
-                  const char *prefix, Parameters *parameters)
+Mhfa *mhfa_create(const MhfaConfig *config, int64_t n_layers, int64_t inputs_dim, Scope scope)
 {
     Mhfa *mhfa = mem_zero(1, sizeof *mhfa);
     int64_t compressed = config->compression_dim, heads = config->head_nb;
     mhfa->n_layers = (int)n_layers;
-    mhfa->weights_k = add(parameters, group, 1, &n_layers, (Init){INIT_ONE, 0}, prefix, "weights_k");
-    mhfa->weights_v = add(parameters, group, 1, &n_layers, (Init){INIT_ONE, 0}, prefix, "weights_v");
-    mhfa->compress_k = add_linear(parameters, group, compressed, inputs_dim, prefix, "cmp_linear_k.weight",
-                                  "cmp_linear_k.bias");
-    mhfa->compress_v = add_linear(parameters, group, compressed, inputs_dim, prefix, "cmp_linear_v.weight",
-                                  "cmp_linear_v.bias");
-    mhfa->heads =
-        add_linear(parameters, group, heads, compressed, prefix, "att_head.weight", "att_head.bias");
-    mhfa->output = add_linear(parameters, group, config->outputs_dim, heads * compressed, prefix,
-                              "pooling_fc.weight", "pooling_fc.bias");
+    mhfa->weights_k = scope_parameter(&scope, "weights_k", 1, &n_layers, (Init){INIT_ONE, 0});
+    mhfa->weights_v = scope_parameter(&scope, "weights_v", 1, &n_layers, (Init){INIT_ONE, 0});
+    mhfa->compress_k =
+        affine_declare(scope_enter(&scope, "cmp_linear_k"), 2, (int64_t[]){compressed, inputs_dim}, true);
+    mhfa->compress_v =
+        affine_declare(scope_enter(&scope, "cmp_linear_v"), 2, (int64_t[]){compressed, inputs_dim}, true);
+    mhfa->heads = affine_declare(scope_enter(&scope, "att_head"), 2, (int64_t[]){heads, compressed}, true);
+    mhfa->output = affine_declare(scope_enter(&scope, "pooling_fc"), 2,
+                                  (int64_t[]){config->outputs_dim, heads * compressed}, true);
     return mhfa;
 }
 

@@ -4,9 +4,9 @@
 // anywhere.
 //
 // Parameter names are the reference's (`weights_k`, `cmp_linear_k.weight`, `att_head.weight`,
-// `pooling_fc.weight`), behind the caller's prefix.
+// `pooling_fc.weight`), in the caller's scope.
 #pragma once
-#include "nn/parameters.h"
+#include "nn/scope.h"
 #include "tensor/tape.h"
 
 typedef struct MhfaConfig { // names as in the reference
@@ -17,9 +17,8 @@ MhfaConfig mhfa_default_config(void); // 64 heads, 128, 256: the paper's
 
 typedef struct Mhfa Mhfa;
 
-// Declares the parameters in learning-rate group `group`. inputs_dim: channels of a hidden state.
-Mhfa *mhfa_create(const MhfaConfig *config, int64_t n_layers, int64_t inputs_dim, int group,
-                  const char *prefix, Parameters *parameters);
+// Declares the parameters. inputs_dim: channels of a hidden state.
+Mhfa *mhfa_create(const MhfaConfig *config, int64_t n_layers, int64_t inputs_dim, Scope scope);
 void mhfa_destroy(Mhfa *mhfa);
 
 // hidden [n_layers], each [B, T, inputs_dim] -> [B, outputs_dim]

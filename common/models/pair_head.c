@@ -1,24 +1,13 @@
 #include "models/pair_head.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #include "tensor/ops.h"
 
-static Affine declare(Parameters *parameters, const char *prefix, const char *name, int64_t out, int64_t in,
-                      int group)
+PairHead pair_head_declare(Scope scope, int64_t dim)
 {
-    char whole[128];
-    snprintf(whole, sizeof whole, "%s%s", prefix, name);
-    Affine layer = affine_declare(parameters, whole, 2, (int64_t[]){out, in}, true);
-    layer.weight->group = layer.bias->group = group;
-    return layer;
-}
-
-PairHead pair_head_declare(Parameters *parameters, const char *prefix, int64_t dim, int group)
-{
-    PairHead head = {declare(parameters, prefix, "enrol", dim, dim, group),
-                     declare(parameters, prefix, "decide", 2, dim, group)};
+    PairHead head = {affine_declare(scope_enter(&scope, "enrol"), 2, (int64_t[]){dim, dim}, true),
+                     affine_declare(scope_enter(&scope, "decide"), 2, (int64_t[]){2, dim}, true)};
     head.enrol.weight->init = head.enrol.bias->init = (Init){INIT_ZERO, 0};
     return head;
 }

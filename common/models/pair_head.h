@@ -5,7 +5,7 @@
 //
 //     logits = linear( relu( test - enrol - linear(enrol) ) )                              [different, same]
 //
-// Embeddings enter with length sqrt(D), whatever their own. Parameters: "<prefix>enrol" and "decide", each
+// Embeddings enter with length sqrt(D), whatever their own. Parameters: "enrol" and "decide", each
 // with ".weight" and ".bias"; those of enrol start at 0.
 #pragma once
 #include "nn/layers.h"
@@ -14,6 +14,6 @@ typedef struct PairHead {
     Affine enrol, decide;
 } PairHead;
 
-PairHead pair_head_declare(Parameters *parameters, const char *prefix, int64_t dim, int group);
+PairHead pair_head_declare(Scope scope, int64_t dim);
 // enrol, test [P, D] -> [P, 2]
 Tensor *pair_head_forward(const PairHead *head, Tape *tape, Tensor *enrol, Tensor *test);

@@ -2,7 +2,6 @@
 #include "models/resnet.h"
 
 #include <stddef.h>
-#include <stdio.h>
 
 #include "base/memory.h"
 #include "models/architecture_keys.h"
@@ -18,7 +17,7 @@ typedef struct ResnetConfig {
 
 typedef struct ConvNorm {
     Affine conv;
-    NormLayer norm;
+    BatchNormLayer norm;
     Conv2d shape;
 } ConvNorm;
 
@@ -34,7 +33,7 @@ typedef struct Resnet {
     Block stages[N_STAGES][MAX_BLOCKS];
     AttentivePool pool;
     Affine embed, embed_again;
-    Parameter *again_mean, *again_variance; // of a batch norm without weights
+    BatchNormLayer again_norm;
 } Resnet;
 
 #define AT(field) offsetof(ResnetConfig, field)
@@ -56,59 +55,51 @@ static const ArchitectureKey KEYS[] = {
 
 // --- declaration
 
-// "<name of the convolution>.weight" without bias, and its batch norm.
-static ConvNorm declare_conv(Parameters *parameters, const char *conv, const char *norm, int64_t out,
-                             int64_t in, int64_t kernel, int64_t stride)
+// A convolution without bias, and its batch norm.
+static ConvNorm declare_conv(Scope conv, Scope norm, int64_t out, int64_t in, int64_t kernel, int64_t stride)
 {
-    return (ConvNorm){affine_declare(parameters, conv, 4, (int64_t[]){out, in, kernel, kernel}, false),
-                      norm_declare(parameters, norm, out),
+    return (ConvNorm){affine_declare(conv, 4, (int64_t[]){out, in, kernel, kernel}, false),
+                      batch_norm_declare(norm, out),
                       {.stride = stride, .padding = kernel / 2}};
 }
 
-static Block declare_block(Parameters *parameters, const ResnetConfig *config, const char *prefix, int64_t in,
-                           int64_t width, int64_t stride)
+static Block declare_block(Scope scope, const ResnetConfig *config, int64_t in, int64_t width, int64_t stride)
 {
     static const int64_t BASIC[2] = {3, 3}, BOTTLENECK[3] = {1, 3, 1}; // kernels
     const int64_t *kernels = config->bottleneck ? BOTTLENECK : BASIC;
     int64_t out = config->bottleneck ? EXPANSION * width : width, channels = in;
     Block block = {.n_convs = config->bottleneck ? 3 : 2};
-    char conv[96], norm[96];
     for (int i = 0; i < block.n_convs; i++) {
         int64_t outputs = i == block.n_convs - 1 ? out : width;
         bool strides = i == (config->bottleneck ? 1 : 0);
-        snprintf(conv, sizeof conv, "%s.conv%d", prefix, i + 1);
-        snprintf(norm, sizeof norm, "%s.bn%d", prefix, i + 1);
         block.convs[i] =
-            declare_conv(parameters, conv, norm, outputs, channels, kernels[i], strides ? stride : 1);
+            declare_conv(scope_enter(&scope, "conv%d", i + 1), scope_enter(&scope, "bn%d", i + 1), outputs,
+                         channels, kernels[i], strides ? stride : 1);
         channels = outputs;
     }
-    if (stride == 1 && in == out)
-        return block;
-    snprintf(conv, sizeof conv, "%s.shortcut.0", prefix);
-    snprintf(norm, sizeof norm, "%s.shortcut.1", prefix);
-    block.shortcut = declare_conv(parameters, conv, norm, out, in, 1, stride);
+    if (stride != 1 || in != out)
+        block.shortcut = declare_conv(scope_enter(&scope, "shortcut.0"), scope_enter(&scope, "shortcut.1"),
+                                      out, in, 1, stride);
     return block;
 }
 
-// Returns the channels of the last stage; sets the sizes of the maps.
-static int64_t declare_stages(Resnet *resnet, Parameters *parameters)
+// Sets the sizes of the maps, too.
+static void declare_stages(Resnet *resnet, const Scope *model)
 {
     const ResnetConfig *config = &resnet->config;
     int64_t channels = config->m_channels, bins = config->feat_dim;
     for (int s = 0; s < N_STAGES; s++) {
         int64_t width = config->m_channels << s;
         for (int64_t i = 0; i < config->blocks[s]; i++) {
-            char prefix[64];
             int64_t stride = s > 0 && i == 0 ? 2 : 1;
-            snprintf(prefix, sizeof prefix, "layer%d.%lld", s + 1, (long long)i);
-            resnet->stages[s][i] = declare_block(parameters, config, prefix, channels, width, stride);
+            resnet->stages[s][i] = declare_block(scope_enter(model, "layer%d.%lld", s + 1, (long long)i),
+                                                 config, channels, width, stride);
             channels = config->bottleneck ? EXPANSION * width : width;
             bins = (bins - 1) / stride + 1;
         }
         resnet->base.map_dim[s] = channels * bins;
     }
     resnet->base.n_maps = N_STAGES;
-    return channels;
 }
 
 static Encoder *resnet_create(const cJSON *architecture, Parameters *parameters, Error *error)
@@ -127,20 +118,20 @@ static Encoder *resnet_create(const cJSON *architecture, Parameters *parameters,
                              .input_width = config.feat_dim,
                              .embedding_dim = config.embed_dim,
                              .min_input = 9}; // two frames at the end, which have a standard deviation
-    resnet->first = declare_conv(parameters, "conv1", "bn1", config.m_channels, 1, 3, 1);
-    declare_stages(resnet, parameters);
+    Scope scope = scope_of(parameters, "");
+    resnet->first =
+        declare_conv(scope_enter(&scope, "conv1"), scope_enter(&scope, "bn1"), config.m_channels, 1, 3, 1);
+    declare_stages(resnet, &scope);
     int64_t pooled = resnet->base.map_dim[N_STAGES - 1];
     if (config.astp)
-        resnet->pool = attentive_pool_declare(parameters, "pool", pooled, config.astp_bottleneck_dim,
+        resnet->pool = attentive_pool_declare(scope_enter(&scope, "pool"), pooled, config.astp_bottleneck_dim,
                                               config.global_context_att);
-    resnet->embed = affine_declare(parameters, "seg_1", 2, (int64_t[]){config.embed_dim, 2 * pooled}, true);
+    resnet->embed =
+        affine_declare(scope_enter(&scope, "seg_1"), 2, (int64_t[]){config.embed_dim, 2 * pooled}, true);
     if (config.two_emb_layer) {
-        resnet->again_mean = parameters_add_buffer(parameters, config.embed_dim, (Init){INIT_ZERO, 0},
-                                                   "seg_bn_1.running_mean");
-        resnet->again_variance =
-            parameters_add_buffer(parameters, config.embed_dim, (Init){INIT_ONE, 0}, "seg_bn_1.running_var");
-        resnet->embed_again =
-            affine_declare(parameters, "seg_2", 2, (int64_t[]){config.embed_dim, config.embed_dim}, true);
+        resnet->again_norm = batch_norm_declare_bare(scope_enter(&scope, "seg_bn_1"), config.embed_dim);
+        resnet->embed_again = affine_declare(scope_enter(&scope, "seg_2"), 2,
+                                             (int64_t[]){config.embed_dim, config.embed_dim}, true);
     }
     return &resnet->base;
 }
@@ -155,8 +146,8 @@ static void resnet_destroy(Encoder *encoder)
 static Tensor *conv_norm(Tape *tape, Tensor *x, const ConvNorm *layer, bool training)
 {
     TapeMark mark = tape_mark(tape);
-    Tensor *y = op_conv2d(tape, x, &layer->conv.weight->tensor, NULL, layer->shape);
-    return tape_release(tape, mark, norm_apply(tape, y, &layer->norm, training, false));
+    Tensor *y = affine_conv2d(tape, x, &layer->conv, layer->shape);
+    return tape_release(tape, mark, batch_norm_apply(tape, y, &layer->norm, training, false));
 }
 
 static Tensor *residual(Tape *tape, Tensor *x, const Block *block, bool training)
@@ -179,19 +170,6 @@ static Tensor *flatten(Tape *tape, Tensor *x)
                       (int64_t[]){x->dim[0], x->dim[1], x->dim[2] * x->dim[3]});
 }
 
-static Tensor *embed_again(Tape *tape, Tensor *x, const Resnet *resnet, bool training)
-{
-    int64_t dim = tensor_cols(x);
-    Tensor *one = tape_tensor(tape, 1, &dim), *zero = tape_tensor(tape, 1, &dim);
-    for (int64_t d = 0; d < dim; d++) {
-        one->data[d] = 1;
-        zero->data[d] = 0;
-    }
-    BatchNorm norm = {one,  zero, resnet->again_mean->tensor.data, resnet->again_variance->tensor.data,
-                      0.1f, 1e-5f};
-    return affine_linear(tape, op_batch_norm(tape, x, &norm, training, true), &resnet->embed_again);
-}
-
 static Tensor *resnet_forward(Encoder *encoder, Tape *tape, Tensor *input, const ForwardMode *mode)
 {
     const Resnet *resnet = (const Resnet *)encoder;
@@ -210,7 +188,8 @@ static Tensor *resnet_forward(Encoder *encoder, Tape *tape, Tensor *input, const
                      : op_mean_std_time(tape, x, true, VARIANCE_FLOOR);
     x = affine_linear(tape, x, &resnet->embed);
     if (config->two_emb_layer)
-        x = embed_again(tape, x, resnet, mode->training);
+        x = affine_linear(tape, batch_norm_apply(tape, x, &resnet->again_norm, mode->training, true),
+                          &resnet->embed_again);
     return tape_release(tape, mark, x);
 }
 

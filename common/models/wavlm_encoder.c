@@ -21,11 +21,11 @@ static const ArchitectureKey KEYS[] = {
     {.name = "conv_feature_layers", KEY_OTHER},
     {.name = "extractor_mode",
      KEY_CHOICE,
-     AT(wavlm.extractor_layer_norm),
+     AT(wavlm.front_end.layer_norm),
      .choice = {"default", "layer_norm"}},
     {.name = "normalize", KEY_BOOL, AT(normalize)},
     {.name = "layer_norm_first", KEY_BOOL, AT(wavlm.layer_norm_first)},
-    {.name = "conv_bias", KEY_BOOL, AT(wavlm.conv_bias)},
+    {.name = "conv_bias", KEY_BOOL, AT(wavlm.front_end.conv_bias)},
     {.name = "conv_channels", KEY_COUNT, AT(conv_channels), 1 << 16},
     {.name = "encoder_layers", KEY_COUNT, AT(wavlm.layers), WAVLM_MAX_LAYERS},
     {.name = "encoder_embed_dim", KEY_COUNT, AT(wavlm.dim), 1 << 16},
@@ -47,7 +47,7 @@ static const ArchitectureKey KEYS[] = {
 #undef AT
 enum { N_KEYS = sizeof KEYS / sizeof KEYS[0] };
 
-static int parse_front_end(const cJSON *item, WavlmConfig *config, Error *error)
+static int parse_front_end(const cJSON *item, WavlmFrontEndConfig *config, Error *error)
 {
     const char *word = cJSON_IsString(item) ? item->valuestring : "";
     bool fbank = strcmp(word, "fbank") == 0;
@@ -57,7 +57,7 @@ static int parse_front_end(const cJSON *item, WavlmConfig *config, Error *error)
     return 0;
 }
 
-static int parse_convs(const cJSON *list, WavlmConfig *config, Error *error)
+static int parse_convs(const cJSON *list, WavlmFrontEndConfig *config, Error *error)
 {
     int n = cJSON_GetArraySize(list);
     if (!cJSON_IsArray(list) || n < 1 || n > WAVLM_MAX_CONVS)
@@ -84,11 +84,12 @@ int wavlm_architecture_parse(const cJSON *json, WavlmArchitecture *architecture,
     const cJSON *front_end = cJSON_GetObjectItemCaseSensitive(json, "frontend");
     const cJSON *convs = cJSON_GetObjectItemCaseSensitive(json, "conv_feature_layers");
     if (architecture_read("wavlm", json, KEYS, N_KEYS, &parsed, error) < 0 ||
-        (front_end && parse_front_end(front_end, &parsed.wavlm, error) < 0) ||
-        (convs && parse_convs(convs, &parsed.wavlm, error) < 0))
+        (front_end && parse_front_end(front_end, &parsed.wavlm.front_end, error) < 0) ||
+        (convs && parse_convs(convs, &parsed.wavlm.front_end, error) < 0))
         return -1;
-    for (int64_t i = 0; parsed.conv_channels && i < parsed.wavlm.n_convs; i++)
-        parsed.wavlm.convs[i].channels = parsed.conv_channels;
+    WavlmFrontEndConfig *made = &parsed.wavlm.front_end;
+    for (int64_t i = 0; parsed.conv_channels && i < made->n_convs; i++)
+        made->convs[i].channels = parsed.conv_channels;
     if (wavlm_check_config(&parsed.wavlm, error))
         return -1;
     *architecture = parsed;
@@ -97,7 +98,7 @@ int wavlm_architecture_parse(const cJSON *json, WavlmArchitecture *architecture,
 
 cJSON *wavlm_architecture_json(const WavlmArchitecture *architecture)
 {
-    const WavlmConfig *config = &architecture->wavlm;
+    const WavlmFrontEndConfig *config = &architecture->wavlm.front_end;
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "encoder", "wavlm");
     cJSON_AddStringToObject(json, "frontend", config->input == ENCODER_FBANK ? "fbank" : "conv");
@@ -123,13 +124,15 @@ static Encoder *wavlm_encoder_create(const cJSON *json, Parameters *parameters, 
     const WavlmConfig *config = &architecture.wavlm;
     WavlmEncoder *self = mem_zero(1, sizeof *self);
     self->architecture = architecture;
-    self->wavlm = wavlm_create(config, "model.", parameters);
-    self->mhfa = mhfa_create(&architecture.mhfa, config->layers + 1, config->dim, 1, "backend.", parameters);
+    Scope back_end = scope_of(parameters, "backend.");
+    back_end.group = 1;
+    self->wavlm = wavlm_create(config, scope_of(parameters, "model."));
+    self->mhfa = mhfa_create(&architecture.mhfa, config->layers + 1, config->dim, back_end);
     self->encoder = (Encoder){.kind = &wavlm_encoder_kind,
-                              .input = config->input,
-                              .input_width = config->input == ENCODER_FBANK ? WAVLM_N_MELS : 1,
+                              .input = config->front_end.input,
+                              .input_width = config->front_end.input == ENCODER_FBANK ? WAVLM_N_MELS : 1,
                               .embedding_dim = architecture.mhfa.outputs_dim,
-                              .min_input = wavlm_min_input(config),
+                              .min_input = wavlm_front_end_min_input(&config->front_end),
                               .n_maps = (int)config->layers};
     for (int64_t i = 0; i < config->layers; i++)
         self->encoder.map_dim[i] = config->dim;

@@ -1,38 +1,28 @@
 #include "nn/attentive_pool.h"
 
-#include <stdio.h>
-
-static AttentivePool declare(Parameters *parameters, const char *hidden, const char *scores, int64_t channels,
-                             int64_t bottleneck, bool global_context)
+static AttentivePool declare(Scope hidden, Scope scores, int64_t channels, int64_t bottleneck,
+                             bool global_context)
 {
     int64_t seen = global_context ? 3 * channels : channels;
-    return (AttentivePool){
-        .hidden = affine_declare(parameters, hidden, 3, (int64_t[]){bottleneck, seen, 1}, true),
-        .scores = affine_declare(parameters, scores, 3, (int64_t[]){channels, bottleneck, 1}, true),
-        .global_context = global_context};
+    return (AttentivePool){.hidden = affine_declare(hidden, 3, (int64_t[]){bottleneck, seen, 1}, true),
+                           .scores = affine_declare(scores, 3, (int64_t[]){channels, bottleneck, 1}, true),
+                           .global_context = global_context};
 }
 
-AttentivePool attentive_pool_declare(Parameters *parameters, const char *name, int64_t channels,
-                                     int64_t bottleneck, bool global_context)
+AttentivePool attentive_pool_declare(Scope scope, int64_t channels, int64_t bottleneck, bool global_context)
 {
-    char hidden[64], scores[64];
-    snprintf(hidden, sizeof hidden, "%s.linear1", name);
-    snprintf(scores, sizeof scores, "%s.linear2", name);
-    AttentivePool pool = declare(parameters, hidden, scores, channels, bottleneck, global_context);
+    AttentivePool pool = declare(scope_enter(&scope, "linear1"), scope_enter(&scope, "linear2"), channels,
+                                 bottleneck, global_context);
     pool.unbiased = true;
     pool.variance_floor = 1e-7f;
     return pool;
 }
 
-AttentivePool attentive_pool_declare_speechbrain(Parameters *parameters, const char *name, int64_t channels,
-                                                 int64_t bottleneck)
+AttentivePool attentive_pool_declare_speechbrain(Scope scope, int64_t channels, int64_t bottleneck)
 {
-    char hidden[64], scores[64], norm[64];
-    snprintf(hidden, sizeof hidden, "%s.tdnn.conv.conv", name);
-    snprintf(scores, sizeof scores, "%s.conv.conv", name);
-    snprintf(norm, sizeof norm, "%s.tdnn.norm.norm", name);
-    AttentivePool pool = declare(parameters, hidden, scores, channels, bottleneck, true);
-    pool.norm = norm_declare(parameters, norm, bottleneck);
+    AttentivePool pool = declare(scope_enter(&scope, "tdnn.conv.conv"), scope_enter(&scope, "conv.conv"),
+                                 channels, bottleneck, true);
+    pool.norm = batch_norm_declare(scope_enter(&scope, "tdnn.norm.norm"), bottleneck);
     pool.variance_floor = 1e-12f;
     return pool;
 }
@@ -55,7 +45,7 @@ Tensor *attentive_pool(Tape *tape, Tensor *x, const AttentivePool *pool, bool tr
     Tensor *hidden =
         pool->global_context ? hidden_in_context(tape, x, pool) : affine_linear(tape, x, &pool->hidden);
     if (pool->norm.weight)
-        hidden = norm_apply(tape, hidden, &pool->norm, training, true);
+        hidden = batch_norm_apply(tape, hidden, &pool->norm, training, true);
     Tensor *scores = affine_linear(tape, op_tanh(tape, hidden), &pool->scores);
     return op_weighted_mean_std(tape, x, op_softmax_time(tape, scores), pool->variance_floor);
 }

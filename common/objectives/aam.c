@@ -11,7 +11,7 @@ typedef struct Aam {
     AamSoftmax options;
 } Aam;
 
-static Objective *aam_create(const ObjectiveOptions *options, Parameters *parameters, Error *error)
+static Objective *aam_create(const ObjectiveOptions *options, const Scope *scope, Error *error)
 {
     (void)error;
     Aam *aam = mem_zero(1, sizeof *aam);
@@ -19,8 +19,7 @@ static Objective *aam_create(const ObjectiveOptions *options, Parameters *parame
     int64_t dims[2] = {n_weights, options->embedding_dim};
     // Xavier's normal, as the reference draws its class weights.
     Init init = {INIT_NORMAL, (float)sqrt(2.0 / (double)(dims[0] + dims[1]))};
-    aam->classes = parameters_add(parameters, 2, dims, init, CLASSIFIER_PREFIX "weight");
-    aam->classes->group = options->group;
+    aam->classes = scope_parameter(scope, "weight", 2, dims, init);
     aam->options = options->aam;
     return &aam->base;
 }

@@ -13,9 +13,9 @@ typedef struct InBatch {
     int64_t n_views;
 } InBatch;
 
-static Objective *in_batch_create(const ObjectiveOptions *options, Parameters *parameters, Error *error)
+static Objective *in_batch_create(const ObjectiveOptions *options, const Scope *scope, Error *error)
 {
-    (void)parameters, (void)error;
+    (void)scope, (void)error;
     InBatch *in_batch = mem_zero(1, sizeof *in_batch);
     in_batch->n_views = options->n_views;
     return &in_batch->base;

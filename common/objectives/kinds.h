@@ -3,7 +3,8 @@
 #include "objectives/objective.h"
 
 // Where the pair head's parameters are in a checkpoint (models/pair_head.h).
-#define PAIR_HEAD_PREFIX CLASSIFIER_PREFIX "pair_head."
+#define PAIR_HEAD_NAME   "pair_head"
+#define PAIR_HEAD_PREFIX CLASSIFIER_PREFIX PAIR_HEAD_NAME "."
 
 extern const ObjectiveKind aam_objective;        // aam.c: AAM-softmax over the pseudo-speakers
 extern const ObjectiveKind supcon_objective;     // supcon.c: supervised contrastive loss

@@ -20,7 +20,7 @@ typedef struct Mfcon {
     Affine project[ENCODER_MAX_MAPS];
 } Mfcon;
 
-static Objective *mfcon_create(const ObjectiveOptions *options, Parameters *parameters, Error *error)
+static Objective *mfcon_create(const ObjectiveOptions *options, const Scope *scope, Error *error)
 {
     if (options->n_maps == 0) {
         error_set(error, "objective mfcon: the encoder shows no feature maps");
@@ -29,13 +29,9 @@ static Objective *mfcon_create(const ObjectiveOptions *options, Parameters *para
     Mfcon *mfcon = mem_zero(1, sizeof *mfcon);
     mfcon->options = options->contrast;
     mfcon->n_maps = options->n_maps;
-    for (int m = 0; m < mfcon->n_maps; m++) {
-        char name[64];
-        snprintf(name, sizeof name, CLASSIFIER_PREFIX "mfcon.%d", m);
-        Affine *layer = &mfcon->project[m];
-        *layer = affine_declare(parameters, name, 2, (int64_t[]){PROJECTION, 2 * options->map_dim[m]}, true);
-        layer->weight->group = layer->bias->group = options->group;
-    }
+    for (int m = 0; m < mfcon->n_maps; m++)
+        mfcon->project[m] = affine_declare(scope_enter(scope, "mfcon.%d", m), 2,
+                                           (int64_t[]){PROJECTION, 2 * options->map_dim[m]}, true);
     return &mfcon->base;
 }
 

@@ -85,8 +85,10 @@ int objectives_create(const char *text, const ObjectiveOptions *options, Paramet
     Term terms[OBJECTIVES_MAX];
     int n = parse(text, terms, error);
     *objectives = (Objectives){0};
+    Scope scope = scope_of(parameters, CLASSIFIER_PREFIX);
+    scope.group = options->group;
     for (int i = 0; i < n; i++) {
-        Objective *objective = terms[i].kind->create(options, parameters, error);
+        Objective *objective = terms[i].kind->create(options, &scope, error);
         if (!objective) {
             objectives_release(objectives);
             return -1;

@@ -6,7 +6,7 @@
 #pragma once
 #include "losses/aam_softmax.h"
 #include "losses/supcon.h"
-#include "nn/parameters.h"
+#include "nn/scope.h"
 
 // Begins the names of all parameters that belong to objectives and not to the encoder.
 #define CLASSIFIER_PREFIX "classifier."
@@ -43,8 +43,8 @@ typedef struct Objective Objective;
 typedef struct ObjectiveKind {
     const char *name;
     bool uses_pairs, uses_maps, uses_teacher;
-    // Declares parameters as CLASSIFIER_PREFIX "<name>...".
-    Objective *(*create)(const ObjectiveOptions *options, Parameters *parameters, Error *error);
+    // Declares parameters in the scope CLASSIFIER_PREFIX, as "<name>...".
+    Objective *(*create)(const ObjectiveOptions *options, const Scope *scope, Error *error);
     Tensor *(*loss)(Objective *objective, Tape *tape, const ObjectiveBatch *batch, ObjectiveReport *report);
 } ObjectiveKind;
 

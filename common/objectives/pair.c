@@ -17,11 +17,11 @@ typedef struct Pair {
     int64_t n_views;
 } Pair;
 
-static Objective *pair_create(const ObjectiveOptions *options, Parameters *parameters, Error *error)
+static Objective *pair_create(const ObjectiveOptions *options, const Scope *scope, Error *error)
 {
     (void)error;
     Pair *pair = mem_zero(1, sizeof *pair);
-    pair->head = pair_head_declare(parameters, PAIR_HEAD_PREFIX, options->embedding_dim, options->group);
+    pair->head = pair_head_declare(scope_enter(scope, PAIR_HEAD_NAME), options->embedding_dim);
     pair->n_views = options->n_views;
     return &pair->base;
 }

@@ -17,15 +17,15 @@ static Objective *create(const ObjectiveOptions *options, bool class_aware)
     return &contrast->base;
 }
 
-static Objective *create_plain(const ObjectiveOptions *options, Parameters *parameters, Error *error)
+static Objective *create_plain(const ObjectiveOptions *options, const Scope *scope, Error *error)
 {
-    (void)parameters, (void)error;
+    (void)scope, (void)error;
     return create(options, false);
 }
 
-static Objective *create_class_aware(const ObjectiveOptions *options, Parameters *parameters, Error *error)
+static Objective *create_class_aware(const ObjectiveOptions *options, const Scope *scope, Error *error)
 {
-    (void)parameters, (void)error;
+    (void)scope, (void)error;
     return create(options, true);
 }
 

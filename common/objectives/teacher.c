@@ -14,16 +14,14 @@ typedef struct Teacher {
     int64_t dim;
 } Teacher;
 
-static Objective *teacher_create(const ObjectiveOptions *options, Parameters *parameters, Error *error)
+static Objective *teacher_create(const ObjectiveOptions *options, const Scope *scope, Error *error)
 {
     (void)error;
     Teacher *teacher = mem_zero(1, sizeof *teacher);
     teacher->dim = options->teacher_dim;
-    if (teacher->dim != options->embedding_dim) {
-        teacher->map = affine_declare(parameters, CLASSIFIER_PREFIX "teacher", 2,
+    if (teacher->dim != options->embedding_dim)
+        teacher->map = affine_declare(scope_enter(scope, "teacher"), 2,
                                       (int64_t[]){teacher->dim, options->embedding_dim}, false);
-        teacher->map.weight->group = options->group;
-    }
     return &teacher->base;
 }
 

@@ -335,7 +335,7 @@ int peer_config(PeerForm form, const cJSON *architecture, cJSON **config, Error 
         return 0;
     if (wavlm_architecture_parse(architecture, &parsed, error) < 0)
         return -1;
-    if (parsed.wavlm.input == ENCODER_FBANK)
+    if (parsed.wavlm.front_end.input == ENCODER_FBANK)
         return error_set(error, "its front end works on fbank, which no other toolkit's WavLM has");
     cJSON *full = wavlm_architecture_json(&parsed);
     *config = form == PEER_HUGGING_FACE ? hugging_face_config(full) : microsoft_config(full);

@@ -43,7 +43,7 @@ static int network_create(Network *network, const DinoOptions *options, bool wit
         return -1;
     DinoHeadConfig head = options->head;
     head.input_dim = network->encoder->embedding_dim;
-    network->head = dino_head_create(&head, HEAD_PREFIX, &network->parameters);
+    network->head = dino_head_create(&head, scope_of(&network->parameters, HEAD_PREFIX));
     return parameters_allocate(&network->parameters, (uint64_t)options->seed, with_grads, error);
 }
 

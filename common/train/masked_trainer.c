@@ -76,10 +76,10 @@ static int declare(MaskedTrainer *t, Error *error)
         check_encoder(t->encoder, "this one", error) < 0)
         return -1;
     int64_t dim = wavlm_encoder_architecture(t->encoder)->wavlm.dim;
-    t->project =
-        affine_declare(&t->parameters, CLASSIFIER_PREFIX "final_proj", 2, (int64_t[]){PROJECTION, dim}, true);
-    t->labels = parameters_add(&t->parameters, 2, (int64_t[]){options->n_clusters, PROJECTION},
-                               (Init){INIT_UNIFORM, 1}, CLASSIFIER_PREFIX "label_embs");
+    Scope scope = scope_of(&t->parameters, CLASSIFIER_PREFIX);
+    t->project = affine_declare(scope_enter(&scope, "final_proj"), 2, (int64_t[]){PROJECTION, dim}, true);
+    t->labels = scope_parameter(&scope, "label_embs", 2, (int64_t[]){options->n_clusters, PROJECTION},
+                                (Init){INIT_UNIFORM, 1});
     if ((options->start_path &&
          model_check_start(options->start_path, &t->parameters, CLASSIFIER_PREFIX, error) < 0) ||
         parameters_allocate(&t->parameters, (uint64_t)options->seed, true, error) < 0)
@@ -93,8 +93,8 @@ static int declare(MaskedTrainer *t, Error *error)
 static void allocate(MaskedTrainer *t)
 {
     const MaskedOptions *options = &t->options;
-    t->n_frames = wavlm_frames(&wavlm_encoder_architecture(t->encoder)->wavlm,
-                               crop_shape(t->encoder->input, &options->crops).length);
+    t->n_frames = wavlm_front_end_frames(&wavlm_encoder_architecture(t->encoder)->wavlm.front_end,
+                                         crop_shape(t->encoder->input, &options->crops).length);
     size_t n = (size_t)(options->batch_size * t->n_frames);
     t->mask = mem_alloc(n, sizeof(bool));
     t->rows = mem_alloc(n, sizeof(int64_t));

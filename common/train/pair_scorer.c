@@ -26,7 +26,7 @@ static int check_head(const char *model, int64_t dim, Error *error)
 static int load_head(const char *model, int64_t dim, Parameters *parameters, PairHead *head, Error *error)
 {
     WarmStart found;
-    *head = pair_head_declare(parameters, PAIR_HEAD_PREFIX, dim, 0);
+    *head = pair_head_declare(scope_of(parameters, PAIR_HEAD_PREFIX), dim);
     if (check_head(model, dim, error) < 0 || parameters_allocate(parameters, 0, false, error) < 0 ||
         model_warm_start(model, parameters, NULL, &found, error) < 0)
         return -1;

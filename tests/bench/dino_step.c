@@ -55,7 +55,7 @@ static void network_init(Network *network, const Sizes *sizes, bool with_grads)
     if (!network->encoder)
         give_up(&error);
     DinoHeadConfig head = {network->encoder->embedding_dim, 2048, 256, sizes->n_prototypes, false};
-    network->head = dino_head_create(&head, "head.", &network->parameters);
+    network->head = dino_head_create(&head, scope_of(&network->parameters, "head."));
     if (parameters_allocate(&network->parameters, 1, with_grads, &error) < 0)
         give_up(&error);
     network->tape = tape_create();

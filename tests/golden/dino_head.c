@@ -89,7 +89,7 @@ static void run_case(Golden *golden, const cJSON *config)
     Error error = {0};
     Tensor *input;
     parameters_init(&fixture.parameters);
-    fixture.head = dino_head_create(&sizes, "", &fixture.parameters);
+    fixture.head = dino_head_create(&sizes, scope_of(&fixture.parameters, ""));
     assert_int_equal(parameters_allocate(&fixture.parameters, 1, true, &error), 0);
     load(&fixture);
 

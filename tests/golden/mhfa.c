@@ -57,7 +57,7 @@ static void test_head(void **state)
     Error error = {0};
     Parameters parameters;
     parameters_init(&parameters);
-    Mhfa *mhfa = mhfa_create(&sizes, layout.layers, layout.dim, 0, "", &parameters);
+    Mhfa *mhfa = mhfa_create(&sizes, layout.layers, layout.dim, scope_of(&parameters, ""));
     assert_int_equal(parameters_allocate(&parameters, 1, true, &error), 0);
     golden_load_parameters(golden, &parameters, "");
     parameters_zero_grads(&parameters);

@@ -104,17 +104,19 @@ static void check_forward(Fixture *fixture, Tensor *input)
 static void check_features(Fixture *fixture)
 {
     tape_begin(fixture->tape, TAPE_NO_GRAD);
-    Tensor *x = wavlm_features(wavlm_encoder_model(fixture->encoder), fixture->tape, input_of(fixture));
+    Tensor *x = wavlm_front_end_forward(wavlm_front_end(wavlm_encoder_model(fixture->encoder)), fixture->tape,
+                                        input_of(fixture));
     int64_t frames = x->dim[1], channels = x->dim[2], n = tensor_size(x);
     float *channels_first = mem_alloc((size_t)n, sizeof *channels_first);
     for (int64_t i = 0; i < n; i++)
         channels_first[(i / (frames * channels) * channels + i % channels) * frames + i / channels % frames] =
             x->data[i];
     char name[32];
-    snprintf(name, sizeof name, "out.conv%lld", (long long)fixture->architecture.wavlm.n_convs - 1);
+    snprintf(name, sizeof name, "out.conv%lld", (long long)fixture->architecture.wavlm.front_end.n_convs - 1);
     golden_check_group(fixture->golden, name, channels_first, n);
-    assert_int_equal(
-        wavlm_frames(&fixture->architecture.wavlm, golden_tensor(fixture->golden, "in.wav")->dim[1]), frames);
+    assert_int_equal(wavlm_front_end_frames(&fixture->architecture.wavlm.front_end,
+                                            golden_tensor(fixture->golden, "in.wav")->dim[1]),
+                     frames);
     mem_free(channels_first);
 }
 
@@ -168,7 +170,7 @@ static void check_trainable(Fixture *fixture)
     check_transformer_gradients(fixture, "");
     int n = golden_check_parameter_gradients(fixture->golden, &fixture->parameters, "model.",
                                              "feature_extractor.", "grad_cnn");
-    assert_true(n > fixture->architecture.wavlm.n_convs);
+    assert_true(n > fixture->architecture.wavlm.front_end.n_convs);
     golden_check(fixture->golden, "grad.in.wav", input->grad, tensor_size(input),
                  golden_tolerance(fixture->golden, "grad_cnn"),
                  golden_scale_floor(fixture->golden, "grad_cnn"));

@@ -110,13 +110,13 @@ static void test_front_ends(void **state)
 static void test_frames(void **state)
 {
     (void)state;
-    WavlmConfig config = wavlm_default_config();
-    assert_int_equal(wavlm_min_input(&config), 400);
-    assert_int_equal(wavlm_frames(&config, 399), 0);
-    assert_int_equal(wavlm_frames(&config, 400), 1);
-    assert_int_equal(wavlm_frames(&config, 48000), 149); // 3 s
+    WavlmFrontEndConfig config = wavlm_default_config().front_end;
+    assert_int_equal(wavlm_front_end_min_input(&config), 400);
+    assert_int_equal(wavlm_front_end_frames(&config, 399), 0);
+    assert_int_equal(wavlm_front_end_frames(&config, 400), 1);
+    assert_int_equal(wavlm_front_end_frames(&config, 48000), 149); // 3 s
     config.input = ENCODER_FBANK;
-    assert_int_equal(wavlm_frames(&config, 298), 149);
+    assert_int_equal(wavlm_front_end_frames(&config, 298), 149);
 }
 
 // Dropout and layer drop follow the stream that they are given, and nothing else.
