@@ -7,9 +7,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "audio/decode.h"
-#include "audio/sources.h"
-#include "audio/stretch.h"
+#include "audio/augment.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -24,13 +22,6 @@
 #include "report/json_number.h"
 #include "score/trials.h"
 #include "train/checkpoint.h"
-
-enum {
-    MOST_TRIED = 2000,          // recordings of noise, evenly spread
-    TRIED_SAMPLES = 1600,       // of each
-    MOST_TAPS = DECODE_RATE_HZ, // of a room
-    MOST_NAMED = 3              // broken recordings that get a line
-};
 
 typedef struct Settings {
     const char *audio, *test, *trials, *truth, *weights, *noise, *rir, *out;
@@ -179,50 +170,14 @@ static int check_weights(const char *path, Error *error)
 
 // ---- recordings of noise and rooms
 
-typedef int (*TryReading)(const char *path, Error *error);
-
-static int try_stretch(const char *path, Error *error)
+// As training will load them: broken files are left out with a warning, a folder without good ones is an
+// error.
+static int check_augmentation(const Settings *s, Error *error)
 {
-    float samples[TRIED_SAMPLES];
-    return audio_read_stretch(path, 0, samples, TRIED_SAMPLES, error);
-}
-
-static int try_response(const char *path, Error *error)
-{
-    float *taps = mem_alloc(MOST_TAPS, sizeof(float));
-    int64_t n_taps;
-    int status = audio_read_response(path, taps, MOST_TAPS, &n_taps, error);
-    mem_free(taps);
-    return status;
-}
-
-// Some that cannot be read are warned of; where none can, the folder is not what it was taken for.
-static int check_recordings(const char *folder, TryReading try, const char *key, cJSON *report, Error *error)
-{
-    AudioSources found = {0};
-    if (audio_sources_find(folder, NULL, &found, error) < 0)
-        return -1;
-    int64_t step = found.n / MOST_TRIED + 1, n_tried = 0, n_broken = 0;
-    Error first = {0};
-    for (int64_t i = 0; i < found.n; i += step, n_tried++) {
-        Error own = {0};
-        if (try(found.paths[i], &own) == 0)
-            continue;
-        if (n_broken++ == 0)
-            first = own;
-        if (n_broken <= MOST_NAMED)
-            log_warn("%s", own.text);
-    }
-    json_add_number(report, key, (double)(n_tried - n_broken));
-    int64_t n = found.n;
-    audio_sources_release(&found);
-    if (n_broken == n_tried)
-        return error_set(error, "%s: none of its %" PRId64 " recordings can be read; the first: %s", folder,
-                         n, first.text);
-    if (n_broken > 0)
-        log_warn("%s: %" PRId64 " of %" PRId64 " recordings that were tried cannot be read", folder, n_broken,
-                 n_tried);
-    return 0;
+    AugmentOptions options = {.probability = 1, .noise_folder = s->noise, .rir_folder = s->rir};
+    Augmenter *augmenter = augmenter_create(&options, error);
+    augmenter_destroy(augmenter);
+    return augmenter ? 0 : -1;
 }
 
 // ---- the stage
@@ -233,10 +188,8 @@ static int run(const Program *program, const Settings *s, Error *error)
     int status = 0;
     if (s->weights)
         status = check_weights(s->weights, error);
-    if (status == 0 && s->noise)
-        status = check_recordings(s->noise, try_stretch, "noise_recordings", report, error);
-    if (status == 0 && s->rir)
-        status = check_recordings(s->rir, try_response, "rooms", report, error);
+    if (status == 0 && (s->noise || s->rir))
+        status = check_augmentation(s, error);
     if (status == 0)
         status = check_lists(s, report, error);
     if (status == 0) {

@@ -38,12 +38,11 @@ head -c 500 model.safetensors >part.safetensors
 expect_one_line 1 'part.safetensors' check --weights part.safetensors
 
 mkdir noise && cp train/s0-* noise && echo words >noise/broken.wav
-expect 0 'warning: .*noise/broken.wav' check --noise noise
-expect 0 'noise: 1 of 4 recordings that were tried cannot be read' check --noise noise
+expect 0 'warning: noise: 1 of 4 files are left out.*noise/broken.wav' check --noise noise
 check --noise train --rir train || fail "recordings are refused"
 mkdir broken && echo words >broken/a.wav && echo words >broken/b.wav
-expect 1 'broken: none of its 2 recordings can be read; the first: .*broken/a.wav' check --noise broken
-expect 1 'broken: none of its 2 recordings can be read' check --rir broken
+expect 1 'none of the 2 files can be used; the first, broken/a.wav' check --noise broken
+expect 1 'none of the 2 files can be used' check --rir broken
 mkdir empty
 expect_one_line 1 'empty' check --noise empty
 [ ! -e checked.json ] || fail "a failed check left its outcome"
