@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "base/folder_walk.h"
 #include "base/memory.h"
+#include "cache/embeddings.h"
 #include "cache/kaldi_ark.h"
 #include "cache/lists.h"
 
@@ -88,9 +89,9 @@ static void look_at_file(Content *content, const char *path)
     if (ends_in(path, ".scp")) {
         add_archives(content, path);
     } else if (ends_in(path, ".npy")) {
-        char *folder = path_folder(path);
-        add_if_there(content, folder, "utts.txt");
-        mem_free(folder);
+        char *list = embeddings_list_beside(path);
+        if (list)
+            add_file(content, "utts.txt", list);
     }
 }
 

@@ -1,11 +1,14 @@
 #include "cache/embeddings.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/text_buffer.h"
 #include "cache/kaldi_ark.h"
@@ -29,22 +32,6 @@ static TextBuffer utts_text(const Embeddings *embeddings)
     for (int64_t i = 0; i < embeddings->n; i++)
         buffer_printf(&text, "%s\n", embeddings->utts[i]);
     return text;
-}
-
-static int split_lines(char *text, char ***lines, int64_t *n)
-{
-    int64_t count = 0;
-    for (const char *c = text; *c; c++)
-        count += *c == '\n';
-    *lines = mem_alloc((size_t)count, sizeof(char *));
-    *n = count;
-    for (int64_t i = 0; i < count; i++) {
-        char *end = strchr(text, '\n');
-        *end = '\0';
-        (*lines)[i] = mem_strdup(text);
-        text = end + 1;
-    }
-    return 0;
 }
 
 // Names that other tools gave, with blanks and whatever else an id cannot hold, become ids.
@@ -97,50 +84,133 @@ static int sort_rows(const char *name, Embeddings *embeddings, Error *error)
 
 // --- loading
 
+static int refuse_count(const char *path, const char *list, const Embeddings *embeddings, int64_t n_utts,
+                        Error *error)
+{
+    return error_set(error, "%s has %" PRId64 " rows but %s has %" PRId64 " lines", path, embeddings->n, list,
+                     n_utts);
+}
+
+// Takes the lines over, or frees them where they are not as many as there are rows.
+static int take_lines(const char *path, const char *list, char **lines, int64_t n_lines,
+                      Embeddings *embeddings, Error *error)
+{
+    if (n_lines == embeddings->n) {
+        embeddings->utts = lines;
+        return 0;
+    }
+    strings_free(lines, n_lines);
+    return refuse_count(path, list, embeddings, n_lines, error);
+}
+
+static int read_members(const ShardReader *reader, const char *path, char **data, size_t *n_data, char **text,
+                        size_t *n_text, Embeddings *embeddings, Error *error)
+{
+    char **lines;
+    int64_t n_lines;
+    if (shard_reader_load(reader, "embeddings.npy", data, n_data, error) < 0 ||
+        shard_reader_load(reader, "utts.txt", text, n_text, error) < 0 ||
+        npy_decode(path, *data, *n_data, &embeddings->matrix, &embeddings->n, &embeddings->dim, error) < 0 ||
+        own_lines_split(path, *text, *n_text, &lines, &n_lines, error) < 0)
+        return -1;
+    return take_lines(path, "its utts.txt", lines, n_lines, embeddings, error);
+}
+
 static int load_shard(const char *path, Embeddings *embeddings, Error *error)
 {
     ShardReader *reader = shard_reader_open(path, error);
     if (!reader)
         return -1;
     char *data = NULL, *text = NULL;
-    size_t n_bytes;
-    int status = shard_reader_load(reader, "embeddings.npy", &data, &n_bytes, error);
-    if (status == 0)
-        status = shard_reader_load(reader, "utts.txt", &text, NULL, error);
-    if (status == 0)
-        status =
-            npy_decode(path, data, n_bytes, &embeddings->matrix, &embeddings->n, &embeddings->dim, error);
-    int64_t n_utts = 0;
-    if (status == 0)
-        status = split_lines(text, &embeddings->utts, &n_utts);
-    if (status == 0 && n_utts != embeddings->n) {
-        status = error_set(error, "%s: %" PRId64 " embeddings but %" PRId64 " utterances; make it again",
-                           path, embeddings->n, n_utts);
-        strings_free(embeddings->utts, n_utts);
-        embeddings->utts = NULL;
-    }
+    size_t n_data, n_text;
+    int status = read_members(reader, path, &data, &n_data, &text, &n_text, embeddings, error);
     mem_free(text);
     mem_free(data);
     shard_reader_close(reader);
     return status;
 }
 
-static int load_npy(const char *path, const char *list_path, Embeddings *embeddings, Error *error)
+// "a/x.utts.txt" for "a/x.npy"
+static char *own_list(const char *npy)
 {
-    char *folder = path_folder(path), *beside = path_join(folder, "utts.txt");
-    const char *list = list_path ? list_path : beside;
-    int64_t n_utts = 0;
-    int status = npy_load(path, &embeddings->matrix, &embeddings->n, &embeddings->dim, error);
-    if (status == 0)
-        status = lines_load(list, &embeddings->utts, &n_utts, error);
-    if (status == 0 && n_utts != embeddings->n) {
-        status = error_set(error, "%s has %" PRId64 " rows but %s has %" PRId64 " lines", path, embeddings->n,
-                           list, n_utts);
-        strings_free(embeddings->utts, n_utts);
-        embeddings->utts = NULL;
-    }
-    mem_free(beside);
+    size_t n = strlen(npy);
+    return mem_printf("%.*s.utts.txt", (int)(ends_in(npy, ".npy") ? n - 4 : n), npy);
+}
+
+static char *shared_list(const char *npy)
+{
+    char *folder = path_folder(npy), *list = path_join(folder, "utts.txt");
     mem_free(folder);
+    return list;
+}
+
+char *embeddings_list_beside(const char *npy)
+{
+    char *list = own_list(npy);
+    if (file_exists(list))
+        return list;
+    mem_free(list);
+    list = shared_list(npy);
+    if (file_exists(list))
+        return list;
+    mem_free(list);
+    return NULL;
+}
+
+// A matrix of as many rows without a list of its own: utts.txt could as well be its. A new string, or NULL.
+static char *find_rival(const char *npy, int64_t n_rows)
+{
+    char *folder = path_folder(npy), *rival = NULL;
+    DIR *entries = opendir(folder);
+    for (struct dirent *entry; entries && !rival && (entry = readdir(entries));) {
+        if (!ends_in(entry->d_name, ".npy") || strcmp(entry->d_name, path_name(npy)) == 0)
+            continue;
+        char *path = path_join(folder, entry->d_name), *list = own_list(path);
+        int64_t rows, cols;
+        if (!file_exists(list) && npy_shape(path, &rows, &cols) == 0 && rows == n_rows)
+            rival = mem_strdup(entry->d_name);
+        mem_free(list);
+        mem_free(path);
+    }
+    if (entries)
+        closedir(entries);
+    mem_free(folder);
+    return rival;
+}
+
+static int check_shared(const char *npy, const char *list, int64_t n_rows, Error *error)
+{
+    char *rival = find_rival(npy, n_rows);
+    if (rival)
+        error_set(error,
+                  "%s: %s beside it may be the list of %s, which has as many rows; give --list, or name each "
+                  "list like its matrix (x.utts.txt for x.npy)",
+                  npy, path_name(list), rival);
+    else
+        log_warn("%s: %s beside it has as many lines as there are rows and is taken for their names", npy,
+                 path_name(list));
+    int status = rival ? -1 : 0;
+    mem_free(rival);
+    return status;
+}
+
+// The rows' names: list_path, or what lies beside the matrix.
+static int load_names(const char *path, const char *list_path, Embeddings *embeddings, Error *error)
+{
+    char *list = list_path ? mem_strdup(list_path) : embeddings_list_beside(path), *own = own_list(path),
+         **lines;
+    int64_t n_lines;
+    int status = list ? 0
+                      : error_set(error, "%s: no list of its rows; give --list, or put %s beside it", path,
+                                  path_name(own));
+    if (status == 0)
+        status = lines_load(list, &lines, &n_lines, error);
+    if (status == 0)
+        status = take_lines(path, list, lines, n_lines, embeddings, error);
+    if (status == 0 && !list_path && strcmp(list, own) != 0)
+        status = check_shared(path, list, embeddings->n, error);
+    mem_free(own);
+    mem_free(list);
     return status;
 }
 
@@ -149,27 +219,52 @@ bool embeddings_take_list(const char *path)
     return ends_in(path, ".npy");
 }
 
+static int load_npy(const char *path, const char *list_path, Embeddings *embeddings, Error *error)
+{
+    if (npy_load(path, &embeddings->matrix, &embeddings->n, &embeddings->dim, error) < 0)
+        return -1;
+    return load_names(path, list_path, embeddings, error);
+}
+
+// The rows as they are, in the order of the file.
+static int load_rows(const char *path, const char *list_path, Embeddings *embeddings, Error *error)
+{
+    if (embeddings_take_list(path))
+        return load_npy(path, list_path, embeddings, error);
+    if (ends_in(path, ".npz"))
+        return error_set(
+            error,
+            "%s holds several arrays; save the embeddings alone by numpy.save(\"x.npy\", ...) and "
+            "their names, a line each, as x.utts.txt",
+            path);
+    if (ends_in(path, ".ark"))
+        return ark_load(path, embeddings, error);
+    return ends_in(path, ".scp") ? ark_scp_load(path, embeddings, error)
+                                 : load_shard(path, embeddings, error);
+}
+
+static int check_values(const char *path, const Embeddings *embeddings, Error *error)
+{
+    if (embeddings->n == 0 || embeddings->dim == 0)
+        return error_set(error, "%s holds no embeddings", path);
+    for (int64_t i = 0; i < embeddings->n * embeddings->dim; i++)
+        if (!(embeddings->matrix[i] - embeddings->matrix[i] == 0))
+            return error_set(error, "%s: the embedding of %s holds a NaN or an infinity; extract it again",
+                             path, embeddings->utts[i / embeddings->dim]);
+    return 0;
+}
+
 int embeddings_load(const char *path, const char *list_path, Embeddings *embeddings, Error *error)
 {
     Embeddings loaded = {0};
-    int status;
     bool foreign = embeddings_take_list(path) || ends_in(path, ".ark") || ends_in(path, ".scp");
-    if (embeddings_take_list(path))
-        status = load_npy(path, list_path, &loaded, error);
-    else if (ends_in(path, ".ark"))
-        status = ark_load(path, &loaded, error);
-    else if (ends_in(path, ".scp"))
-        status = ark_scp_load(path, &loaded, error);
-    else
-        status = load_shard(path, &loaded, error);
+    int status = load_rows(path, list_path, &loaded, error);
     if (status == 0 && foreign)
         take_ids(&loaded);
     if (status == 0)
         status = sort_rows(path, &loaded, error);
-    for (int64_t i = 0; status == 0 && i < loaded.n * loaded.dim; i++)
-        if (!(loaded.matrix[i] - loaded.matrix[i] == 0))
-            status = error_set(error, "%s: the embedding of %s holds a NaN or an infinity; extract it again",
-                               path, loaded.utts[i / loaded.dim]);
+    if (status == 0)
+        status = check_values(path, &loaded, error);
     if (status < 0) {
         embeddings_release(&loaded);
         return -1;
@@ -199,16 +294,33 @@ int embeddings_publish_shard(const char *path, const Embeddings *embeddings, Err
     return status;
 }
 
+// The list goes first and the matrix last: a matrix that is there has its own list.
+static int publish_with_list(const char *path, const char *list_path, const char *data, size_t n_bytes,
+                             const TextBuffer *text, Error *error)
+{
+    PublishFile *list = publish_open(list_path, error), *matrix = list ? publish_open(path, error) : NULL;
+    if (!matrix) {
+        publish_abandon(list);
+        return -1;
+    }
+    fwrite(text->data, 1, text->n_bytes, publish_stream(list)); // commit sees a failure
+    fwrite(data, 1, n_bytes, publish_stream(matrix));
+    return publish_commit_pair(list, matrix, error);
+}
+
 int embeddings_publish_npy(const char *path, const Embeddings *embeddings, Error *error)
 {
-    char *folder = path_folder(path), *list = path_join(folder, "utts.txt");
+    char *data;
+    size_t n_bytes;
+    if (npy_encode(embeddings->matrix, embeddings->n, embeddings->dim, &data, &n_bytes, error) < 0)
+        return -1;
     TextBuffer text = utts_text(embeddings);
-    int status = publish_text(list, buffer_text(&text), error);
-    if (status == 0)
-        status = npy_publish(path, embeddings->matrix, embeddings->n, embeddings->dim, error);
-    buffer_release(&text);
+    char *list = own_list(path);
+    int status = publish_is_through(path) ? publish_bytes(path, data, n_bytes, error)
+                                          : publish_with_list(path, list, data, n_bytes, &text, error);
     mem_free(list);
-    mem_free(folder);
+    buffer_release(&text);
+    mem_free(data);
     return status;
 }
 

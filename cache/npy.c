@@ -2,11 +2,14 @@
 
 #include <ctype.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/files.h"
+#include "base/half.h"
 #include "base/memory.h"
+#include "base/strange_file.h"
 #include "cache/publish.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "matrices are copied as they lie in the file");
@@ -52,7 +55,7 @@ int npy_encode(const float *matrix, int64_t rows, int64_t cols, char **data, siz
 }
 
 typedef struct Header {
-    bool is_double;
+    size_t item_bytes; // 2, 4 or 8
     int64_t rows, cols;
     size_t data_offset;
 } Header;
@@ -91,8 +94,12 @@ static int parse_shape(const char *shape, Header *header)
 static int parse_header(const char *name, const unsigned char *data, size_t n_bytes, Header *header,
                         Error *error)
 {
-    if (n_bytes < 12 || memcmp(data, MAGIC, 6) != 0)
-        return error_set(error, "%s is not an npy file (its first bytes are wrong)", name);
+    if (n_bytes < 12 || memcmp(data, MAGIC, 6) != 0) {
+        const char *what = strange_content(data, n_bytes < STRANGE_HEAD_BYTES ? n_bytes : STRANGE_HEAD_BYTES,
+                                           (int64_t)n_bytes);
+        return error_set(error, "%s %s", name,
+                         what ? what : "is not an npy file (its first bytes are wrong)");
+    }
     size_t start = data[6] == 1 ? 10 : 12, length = data[8] | (size_t)data[9] << 8;
     if (data[6] >= 2)
         length |= (size_t)data[10] << 16 | (size_t)data[11] << 24;
@@ -103,15 +110,32 @@ static int parse_header(const char *name, const unsigned char *data, size_t n_by
     const char *order = dictionary_value(dictionary, "fortran_order");
     header->data_offset = start + length;
     int status = 0;
-    if (!type || (strncmp(type, "<f4", 3) != 0 && strncmp(type, "<f8", 3) != 0))
-        status = error_set(error, "%s: embeddings must be float32 or float64 (little-endian)", name);
+    if (!type || strncmp(type, "<f", 2) != 0 || !type[2] || !strchr("248", type[2]))
+        status = error_set(error, "%s: embeddings must be float16, float32 or float64 (little-endian)", name);
     else if (!order || strncmp(order, "False", 5) != 0)
         status = error_set(error, "%s is in Fortran order; save numpy.ascontiguousarray(x)", name);
     else if (parse_shape(dictionary_value(dictionary, "shape"), header) < 0)
         status = error_set(error, "%s: the shape must have one or two dimensions", name);
-    header->is_double = type && strncmp(type, "<f8", 3) == 0;
+    if (status == 0)
+        header->item_bytes = (size_t)(type[2] - '0');
     mem_free(dictionary);
     return status;
+}
+
+static void copy_values(const char *values, size_t item_bytes, size_t n, float *out)
+{
+    if (item_bytes == sizeof(float)) {
+        memcpy(out, values, n * sizeof(float));
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        double wide;
+        uint16_t half;
+        if (item_bytes == sizeof wide)
+            out[i] = (float)*(double *)memcpy(&wide, values + item_bytes * i, sizeof wide);
+        else
+            out[i] = half_to_float(*(uint16_t *)memcpy(&half, values + item_bytes * i, sizeof half));
+    }
 }
 
 int npy_decode(const char *name, const void *data, size_t n_bytes, float **matrix, int64_t *rows,
@@ -122,7 +146,7 @@ int npy_decode(const char *name, const void *data, size_t n_bytes, float **matri
         return -1;
     size_t size;
     const char *values = (const char *)data + header.data_offset;
-    if (matrix_bytes(header.rows, header.cols, header.is_double ? 8 : 4, &size) < 0 ||
+    if (matrix_bytes(header.rows, header.cols, header.item_bytes, &size) < 0 ||
         size != n_bytes - header.data_offset)
         return error_set(error, "%s: %lld x %lld values do not match the file's %zu bytes; is it cut off?",
                          name, (long long)header.rows, (long long)header.cols, n_bytes);
@@ -130,15 +154,7 @@ int npy_decode(const char *name, const void *data, size_t n_bytes, float **matri
     float *copy = mem_try_alloc(n, sizeof(float), name, error);
     if (!copy)
         return -1;
-    if (header.is_double) {
-        for (size_t i = 0; i < n; i++) {
-            double value;
-            memcpy(&value, values + 8 * i, sizeof value);
-            copy[i] = (float)value;
-        }
-    } else {
-        memcpy(copy, values, size);
-    }
+    copy_values(values, header.item_bytes, n, copy);
     *matrix = copy;
     *rows = header.rows;
     *cols = header.cols;
@@ -151,9 +167,28 @@ int npy_load(const char *path, float **matrix, int64_t *rows, int64_t *cols, Err
     size_t n_bytes;
     if (file_read(path, &data, &n_bytes, error) < 0)
         return -1;
-    int status = npy_decode(path, data, n_bytes, matrix, rows, cols, error);
+    bool other = n_bytes < 6 || memcmp(data, MAGIC, 6) != 0;
+    int status = other ? strange_file_refuse(path, error) : 0;
+    if (status == 0)
+        status = npy_decode(path, data, n_bytes, matrix, rows, cols, error);
     mem_free(data);
     return status;
+}
+
+int npy_shape(const char *path, int64_t *rows, int64_t *cols)
+{
+    enum { HEAD_BYTES = 4096 };
+    unsigned char head[HEAD_BYTES];
+    FILE *file = fopen(path, "rbe");
+    size_t got = file ? fread(head, 1, sizeof head, file) : 0;
+    if (file)
+        fclose(file);
+    Header header = {0};
+    if (parse_header(path, head, got, &header, NULL) < 0)
+        return -1;
+    *rows = header.rows;
+    *cols = header.cols;
+    return 0;
 }
 
 int npy_publish(const char *path, const float *matrix, int64_t rows, int64_t cols, Error *error)

@@ -133,10 +133,17 @@ int publish_check(const char *path, Error *error)
 
 // ---- the end ---------------------------------------------------------------------------------------------
 
+static int flush(PublishFile *file, Error *error)
+{
+    return fflush(file->stream) == 0 && !ferror(file->stream)
+               ? 0
+               : write_failure(file->path, file->write_errno, error);
+}
+
 static int finish(PublishFile *file, Error *error)
 {
-    if (fflush(file->stream) != 0 || ferror(file->stream))
-        return write_failure(file->path, file->write_errno, error);
+    if (flush(file, error) < 0)
+        return -1;
     if (!file->temporary)
         return passage_copy(file->descriptor, file->path, error);
     Temporary *temporary = file->temporary;
@@ -149,6 +156,33 @@ int publish_commit(PublishFile *file, Error *error)
 {
     int status = finish(file, error);
     publish_abandon(file);
+    return status;
+}
+
+// On disk as far as it can be before it has its name.
+static int settle(PublishFile *file, Error *error)
+{
+    if (flush(file, error) < 0)
+        return -1;
+    return !file->temporary || temporary_sync(file->temporary) == 0 ? 0
+                                                                    : write_failure(file->path, errno, error);
+}
+
+int publish_commit_pair(PublishFile *companion, PublishFile *main, Error *error)
+{
+    int status = settle(companion, error) == 0 ? settle(main, error) : -1;
+    if (status == 0 && main->temporary && temporary_clear(main->temporary) < 0)
+        status = write_failure(main->path, errno, error);
+    if (status == 0) {
+        status = publish_commit(companion, error);
+        companion = NULL;
+    }
+    if (status == 0) {
+        status = publish_commit(main, error);
+        main = NULL;
+    }
+    publish_abandon(companion);
+    publish_abandon(main);
     return status;
 }
 

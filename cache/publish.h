@@ -19,6 +19,10 @@ PublishFile *publish_open(const char *path, Error *error); // NULL on failure
 FILE *publish_stream(PublishFile *file);                   // may be sought in, cannot be read
 int publish_commit(PublishFile *file, Error *error);       // frees; on failure the temporary is removed
 void publish_abandon(PublishFile *file);                   // frees and removes; NULL is fine
+// Two files that are of use only together, a matrix and the list of its rows: whenever the process may be
+// killed, no reader finds the new one of the one with the old one of the other. `main` is the one whose being
+// there says that both are.
+int publish_commit_pair(PublishFile *companion, PublishFile *main, Error *error); // frees both
 int publish_text(const char *path, const char *text, Error *error);
 int publish_bytes(const char *path, const void *data, size_t n_bytes, Error *error);
 

@@ -11,28 +11,62 @@
 
 #include <cjson/cJSON.h>
 #include "base/digest.h"
+#include "base/half.h"
+#include "base/interrupt.h"
 #include "base/memory.h"
+#include "base/strange_file.h"
 #include "cache/publish.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are mapped as they lie in the file");
 
-enum { LENGTH_BYTES = 8, MAX_DIMS = 8, MAX_HEADER_BYTES = 100 << 20, DIGEST_DIGITS = 16 };
+enum {
+    LENGTH_BYTES = 8,
+    MAX_DIMS = 8,
+    MAX_HEADER_BYTES = 100 << 20,
+    MAX_HEADER_VALUES = 1 << 20, // each takes some 100 bytes of memory, a thousand tensors take ten thousand
+    DIGEST_DIGITS = 16,
+    DIGEST_PIECE = 16 << 20,
+};
 
 // How a header of ours begins; the digest covers the whole file with these 16 digits written as zeros.
 #define DIGEST_PREFIX "{\"__metadata__\":{\"digest\":\""
 #define DIGEST_OFFSET (LENGTH_BYTES + sizeof DIGEST_PREFIX - 1)
 
+static float from_half(const void *data, int64_t index)
+{
+    return half_to_float(((const uint16_t *)data)[index]);
+}
+
+static float from_bfloat16(const void *data, int64_t index)
+{
+    return bfloat16_to_float(((const uint16_t *)data)[index]);
+}
+
+static float from_double(const void *data, int64_t index)
+{
+    return (float)((const double *)data)[index];
+}
+
+// Types of the format; those that we write come first, in the order of SafeType.
 static const struct {
     const char *name;
     size_t n_bytes;
+    SafeType shown;
+    float (*convert)(const void *data, int64_t index); // NULL: shown as it is
 } TYPES[] = {
-    [SAFE_F32] = {"F32", 4}, [SAFE_I64] = {"I64", 8}, [SAFE_I32] = {"I32", 4}, [SAFE_I16] = {"I16", 2}};
+    {"F32", 4, SAFE_F32, NULL},        {"I64", 8, SAFE_I64, NULL},       {"I32", 4, SAFE_I32, NULL},
+    {"I16", 2, SAFE_I16, NULL},        {"F16", 2, SAFE_F32, from_half},  {"BF16", 2, SAFE_F32, from_bfloat16},
+    {"F64", 8, SAFE_F32, from_double}, {"U64", 8, SAFE_OTHER, NULL},     {"U32", 4, SAFE_OTHER, NULL},
+    {"U16", 2, SAFE_OTHER, NULL},      {"U8", 1, SAFE_OTHER, NULL},      {"I8", 1, SAFE_OTHER, NULL},
+    {"BOOL", 1, SAFE_OTHER, NULL},     {"F8_E4M3", 1, SAFE_OTHER, NULL}, {"F8_E5M2", 1, SAFE_OTHER, NULL},
+    {"C64", 8, SAFE_OTHER, NULL}};
 enum { N_TYPES = sizeof TYPES / sizeof TYPES[0] };
 
 typedef struct Entry {
     SafeTensor tensor;
+    int stored;          // row of TYPES
     uint64_t begin, end; // bytes from the start of the data
-    void *copy;          // of data that lie unaligned in the file, else NULL
+    void *copy;          // of data that lie unaligned in the file or were converted, else NULL
 } Entry;
 
 struct SafeReader {
@@ -48,6 +82,8 @@ struct SafeReader {
 
 static int refuse(const SafeReader *reader, Error *error, const char *reason)
 {
+    if (strange_file_refuse(reader->path, error) < 0)
+        return -1;
     return error_set(error, "%s is not a whole safetensors file: %s", reader->path, reason);
 }
 
@@ -58,14 +94,16 @@ static int refuse_tensor(const SafeReader *reader, const cJSON *item, Error *err
 
 static int map_file(SafeReader *reader, Error *error)
 {
-    int descriptor = open(reader->path, O_RDONLY | O_CLOEXEC);
+    int descriptor = open(reader->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct stat info;
     if (descriptor < 0)
         return error_set_errno(error, "cannot open %s", reader->path);
     int status = 0;
     if (fstat(descriptor, &info) != 0)
         status = error_set_errno(error, "cannot read %s", reader->path);
-    else if (!S_ISREG(info.st_mode) || info.st_size < LENGTH_BYTES)
+    else if (!S_ISREG(info.st_mode))
+        status = error_set(error, "%s is not a file", reader->path);
+    else if (info.st_size < LENGTH_BYTES)
         status = refuse(reader, error, "it is shorter than its fixed part");
     if (status == 0) {
         void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
@@ -80,12 +118,23 @@ static int map_file(SafeReader *reader, Error *error)
     return status;
 }
 
+// cJSON makes a block of each value, a hundred times what a comma takes in the file.
+static bool has_too_many_values(const char *text, uint64_t n_bytes)
+{
+    int64_t n = 0;
+    for (uint64_t i = 0; i < n_bytes; i++)
+        n += text[i] == ',' || text[i] == '[' || text[i] == '{';
+    return n > MAX_HEADER_VALUES;
+}
+
 static int parse_header(SafeReader *reader, uint64_t *n_header, Error *error)
 {
     memcpy(n_header, reader->map, sizeof *n_header);
     if (*n_header > MAX_HEADER_BYTES || *n_header > reader->n_bytes - LENGTH_BYTES)
         return refuse(reader, error, "its header would be longer than the file or than 100 MiB");
     const char *text = reader->map + LENGTH_BYTES, *end = NULL;
+    if (has_too_many_values(text, *n_header))
+        return refuse(reader, error, "its header holds more than a million values");
     reader->header = cJSON_ParseWithLengthOpts(text, *n_header, &end, 0);
     if (!cJSON_IsObject(reader->header))
         return refuse(reader, error, "its header is not a JSON object");
@@ -104,15 +153,17 @@ static bool whole_number(const cJSON *item, uint64_t *value)
     return (double)*value == item->valuedouble;
 }
 
-static int parse_type(const SafeReader *reader, const cJSON *item, SafeTensor *tensor, Error *error)
+static int parse_type(const SafeReader *reader, const cJSON *item, Entry *entry, Error *error)
 {
     const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "dtype"));
     for (int type = 0; name && type < N_TYPES; type++)
         if (strcmp(name, TYPES[type].name) == 0) {
-            tensor->type = (SafeType)type;
+            entry->stored = type;
+            entry->tensor.type = TYPES[type].shown;
+            entry->tensor.stored = TYPES[type].name;
             return 0;
         }
-    return refuse_tensor(reader, item, error, "has a type other than F32, I64, I32 and I16");
+    return refuse_tensor(reader, item, error, "has a type that the format does not know");
 }
 
 static int parse_shape(const SafeReader *reader, const cJSON *item, SafeTensor *tensor, Error *error)
@@ -139,7 +190,7 @@ static int parse_tensor(const SafeReader *reader, const cJSON *item, size_t n_da
     tensor->name = item->string;
     if (!cJSON_IsObject(item))
         return refuse_tensor(reader, item, error, "is not described by a JSON object");
-    if (parse_type(reader, item, tensor, error) != 0 || parse_shape(reader, item, tensor, error) != 0)
+    if (parse_type(reader, item, entry, error) != 0 || parse_shape(reader, item, tensor, error) != 0)
         return -1;
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(item, "data_offsets");
     size_t n_bytes;
@@ -148,7 +199,7 @@ static int parse_tensor(const SafeReader *reader, const cJSON *item, size_t n_da
         !whole_number(cJSON_GetArrayItem(offsets, 1), &entry->end) || entry->begin > entry->end ||
         entry->end > n_data)
         return refuse_tensor(reader, item, error, "does not lie inside the file; the file may be cut short");
-    if (__builtin_mul_overflow((size_t)tensor->n_elements, TYPES[tensor->type].n_bytes, &n_bytes) ||
+    if (__builtin_mul_overflow((size_t)tensor->n_elements, TYPES[entry->stored].n_bytes, &n_bytes) ||
         n_bytes != entry->end - entry->begin)
         return refuse_tensor(reader, item, error, "has another size than its shape says");
     return 0;
@@ -173,7 +224,10 @@ static int parse_entries(SafeReader *reader, size_t n_header, Error *error)
     const cJSON *item;
     const char *data = reader->map + LENGTH_BYTES + n_header;
     size_t n_data = reader->n_bytes - LENGTH_BYTES - n_header;
-    reader->entries = mem_zero((size_t)cJSON_GetArraySize(reader->header), sizeof *reader->entries);
+    size_t n_most = (size_t)cJSON_GetArraySize(reader->header);
+    if (!(reader->entries = mem_try_alloc(n_most, sizeof *reader->entries, reader->path, error)))
+        return -1;
+    memset(reader->entries, 0, n_most * sizeof *reader->entries);
     cJSON_ArrayForEach(item, reader->header)
     {
         if (strcmp(item->string, "__metadata__") == 0) {
@@ -184,7 +238,7 @@ static int parse_entries(SafeReader *reader, size_t n_header, Error *error)
         Entry *entry = &reader->entries[reader->n];
         if (parse_tensor(reader, item, n_data, entry, error) != 0)
             return -1;
-        entry->tensor.data = data + entry->begin;
+        entry->tensor.data = entry->tensor.type == SAFE_OTHER ? NULL : data + entry->begin;
         reader->n++;
     }
     return 0;
@@ -247,24 +301,47 @@ static int check_digest(const SafeReader *reader, size_t n_header, Error *error)
     Digest *digest = digest_create();
     digest_add(digest, reader->map, DIGEST_OFFSET);
     digest_add(digest, zeros, sizeof zeros);
-    digest_add(digest, reader->map + behind, reader->n_bytes - behind);
+    for (size_t at = behind; at < reader->n_bytes && !interrupt_requested(); at += DIGEST_PIECE)
+        digest_add(digest, reader->map + at,
+                   reader->n_bytes - at < DIGEST_PIECE ? reader->n_bytes - at : DIGEST_PIECE);
     digest_finish(digest, hex);
+    if (interrupt_requested())
+        return interrupt_fail(error);
     return strcmp(hex, found) == 0
                ? 0
                : refuse(reader, error,
                         "its content does not match its digest; copy it again from its source");
 }
 
-static void align_data(SafeReader *reader)
+// Into a block of its own, as float32.
+static int convert(Entry *entry, const char *path, Error *error)
+{
+    SafeTensor *tensor = &entry->tensor;
+    float *copy = mem_try_alloc((size_t)tensor->n_elements, sizeof *copy, path, error);
+    if (!copy)
+        return -1;
+    for (int64_t i = 0; i < tensor->n_elements; i++)
+        copy[i] = TYPES[entry->stored].convert(tensor->data, i);
+    mem_free(entry->copy);
+    entry->copy = copy;
+    tensor->data = copy;
+    return 0;
+}
+
+static int settle_data(SafeReader *reader, Error *error)
 {
     for (int64_t i = 0; i < reader->n; i++) {
         Entry *entry = &reader->entries[i];
-        if ((uintptr_t)entry->tensor.data % TYPES[entry->tensor.type].n_bytes == 0)
-            continue;
         size_t n_bytes = entry->end - entry->begin;
-        entry->copy = mem_alloc(n_bytes, 1);
-        entry->tensor.data = memcpy(entry->copy, entry->tensor.data, n_bytes);
+        if ((uintptr_t)entry->tensor.data % TYPES[entry->stored].n_bytes != 0) {
+            if (!(entry->copy = mem_try_alloc(n_bytes, 1, reader->path, error)))
+                return -1;
+            entry->tensor.data = memcpy(entry->copy, entry->tensor.data, n_bytes);
+        }
+        if (TYPES[entry->stored].convert && convert(entry, reader->path, error) < 0)
+            return -1;
     }
+    return 0;
 }
 
 SafeReader *safe_open(const char *path, Error *error)
@@ -274,11 +351,11 @@ SafeReader *safe_open(const char *path, Error *error)
     uint64_t n_header = 0;
     if (map_file(reader, error) != 0 || parse_header(reader, &n_header, error) != 0 ||
         parse_entries(reader, n_header, error) != 0 || check_digest(reader, n_header, error) != 0 ||
-        index_names(reader, reader->n_bytes - LENGTH_BYTES - n_header, error) != 0) {
+        index_names(reader, reader->n_bytes - LENGTH_BYTES - n_header, error) != 0 ||
+        settle_data(reader, error) != 0) {
         safe_close(reader);
         return NULL;
     }
-    align_data(reader);
     return reader;
 }
 

@@ -1,13 +1,15 @@
 // safetensors: 8-byte little-endian header length, JSON header, raw little-endian data. We write F32 and I64.
-// Readers check that every tensor lies inside the file, does not overlap and has the size its shape says; a
-// file written by us also carries "digest" (XXH64 of the whole file with the digest's own digits as zeros)
-// and "writer" in __metadata__, which are verified. Headers are bounded by 100 MiB, names must be unique.
+// Tensors of F16, BF16 and F64 are read as F32, those of other types are listed and have no data. Readers
+// check that every tensor lies inside the file, does not overlap and has the size its shape says; a file
+// written by us also carries "digest" (XXH64 of the whole file with the digest's own digits as zeros) and
+// "writer" in __metadata__, which are verified. Headers are bounded by 100 MiB and a million values, names
+// must be unique.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
 
-typedef enum SafeType { SAFE_F32, SAFE_I64, SAFE_I32, SAFE_I16 } SafeType;
+typedef enum SafeType { SAFE_F32, SAFE_I64, SAFE_I32, SAFE_I16, SAFE_OTHER } SafeType;
 
 typedef struct SafeTensor {
     const char *name;
@@ -15,7 +17,8 @@ typedef struct SafeTensor {
     int n_dims;
     int64_t dim[8];
     int64_t n_elements;
-    const void *data; // reader: aligned, valid until safe_close()
+    const void *data;   // reader: aligned, valid until safe_close(); NULL for SAFE_OTHER
+    const char *stored; // reader: the type in the file, "F32", "BF16" ...
 } SafeTensor;
 
 typedef struct SafeReader SafeReader;

@@ -6,6 +6,7 @@
 #include <zstd_errors.h>
 
 #include "base/memory.h"
+#include "base/strange_file.h"
 #include "cache/shard_format.h"
 
 enum {
@@ -283,10 +284,27 @@ static int sort_names(ShardLayout *layout, Error *error)
     return 0;
 }
 
+// A file of another kind is called so.
+static int check_magic(const ShardLayout *layout, Error *error)
+{
+    unsigned char magic[4] = {0};
+    if (pooled_bytes(layout->file) < (int64_t)sizeof magic)
+        return strange_file_refuse(layout->path, error) < 0 ? -1
+                                                            : shard_damaged(layout, error, "it is too short");
+    if (pooled_read(layout->file, 0, magic, sizeof magic, error) < 0)
+        return -1;
+    if (load_u32(magic) == ZSTD_MAGICNUMBER)
+        return 0;
+    return strange_file_refuse(layout->path, error) < 0
+               ? -1
+               : error_set(error, "%s is no shard of voxloop's: its first bytes are not zstd's",
+                           layout->path);
+}
+
 int shard_layout_load(ShardLayout *layout, Error *error)
 {
     int64_t first = 0;
-    if (read_seek_table(layout, error) < 0)
+    if (check_magic(layout, error) < 0 || read_seek_table(layout, error) < 0)
         return -1;
     char *plain = mem_alloc(PLAIN_MOST, 1);
     int status = find_index(layout, plain, &first, error);

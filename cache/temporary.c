@@ -242,9 +242,24 @@ static bool may_replace(const Temporary *temporary)
     return false;
 }
 
+int temporary_sync(Temporary *temporary)
+{
+    return fsync(temporary->descriptor) == 0 || errno == EINVAL || errno == EROFS ? 0 : -1;
+}
+
+int temporary_clear(Temporary *temporary)
+{
+    if (!may_replace(temporary))
+        return -1;
+    if (unlinkat(temporary->folder, temporary->final_name, 0) != 0)
+        return errno == ENOENT ? 0 : -1;
+    sync_folder(temporary->folder);
+    return 0;
+}
+
 static bool move(Temporary *temporary)
 {
-    if (fsync(temporary->descriptor) != 0 && errno != EINVAL && errno != EROFS)
+    if (temporary_sync(temporary) != 0)
         return false;
     if (!is_ours(temporary->folder, temporary->name, temporary->descriptor)) {
         errno = ESTALE;

@@ -19,6 +19,8 @@ typedef struct Temporary Temporary;
 Temporary *temporary_create(const char *folder, const char *name);
 int temporary_descriptor(const Temporary *temporary);
 int temporary_rename(Temporary *temporary);  // 0, or -1 with errno set: then it has been removed
+int temporary_sync(Temporary *temporary);    // its bytes are on disk; -1 with errno set
+int temporary_clear(Temporary *temporary);   // removes the file that has its name now; -1 with errno set
 void temporary_remove(Temporary *temporary); // NULL is fine
 // A file without a name for what is written through a pipe or device; a descriptor, -1 with errno set.
 int temporary_nameless(void);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "base/memory.h"
 
 enum { DIMS_MOST = 8, GROWTH_MOST = 16, GROWTH_FLOOR = 1 << 20 };
@@ -157,37 +158,15 @@ Value *storage_load(TensorBuilder *builder, const Value *id, Error *error)
     return value;
 }
 
-// IEEE 754 binary16: 1 sign, 5 exponent and 10 fraction bits.
-static float from_half(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = half & 0x7fff;
-    float value;
-    if (rest < 0x400) // below 2^-14: a fraction without exponent
-        value = (float)rest * 0x1p-24f;
-    else {
-        uint32_t bits = (rest << 13) + (rest < 0x7c00 ? 112u << 23 : 224u << 23);
-        memcpy(&value, &bits, sizeof value);
-    }
-    return sign ? -value : value;
-}
-
-static float from_bfloat16(uint16_t half)
-{
-    uint32_t bits = (uint32_t)half << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 static float element(Global type, const void *bytes, int64_t index)
 {
     switch (type) {
     case GLOBAL_DOUBLE:
         return (float)((const double *)bytes)[index];
     case GLOBAL_HALF:
-        return from_half(((const uint16_t *)bytes)[index]);
+        return half_to_float(((const uint16_t *)bytes)[index]);
     case GLOBAL_BFLOAT16:
-        return from_bfloat16(((const uint16_t *)bytes)[index]);
+        return bfloat16_to_float(((const uint16_t *)bytes)[index]);
     case GLOBAL_LONG:
         return (float)((const int64_t *)bytes)[index];
     case GLOBAL_INT:

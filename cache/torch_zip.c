@@ -7,6 +7,7 @@
 
 #include <zip.h>
 #include "base/memory.h"
+#include "base/strange_file.h"
 
 #define PICKLE_NAME "/data.pkl"
 
@@ -20,7 +21,7 @@ struct TorchZip {
 static bool begins_like_zip(const char *path)
 {
     char magic[4] = "";
-    FILE *file = fopen(path, "rb");
+    FILE *file = fopen(path, "rbe");
     bool zip = file && fread(magic, 1, sizeof magic, file) == sizeof magic && memcmp(magic, "PK\3\4", 4) == 0;
     if (file)
         fclose(file);
@@ -41,9 +42,13 @@ static int open_archive(TorchZip *zip, const char *path, Error *error)
         return 0;
     if (code == ZIP_ER_OPEN || code == ZIP_ER_READ)
         return error_set_errno(error, "cannot open %s", path);
+    if (code == ZIP_ER_MEMORY)
+        return error_set(error, "out of memory while %s was opened; close other programs", path);
     if (begins_like_zip(path))
         return error_set(error, "%s is a damaged or incomplete zip archive; copy it again from its source",
                          path);
+    if (strange_file_refuse(path, error) < 0)
+        return -1;
     return error_set(error, "%s is not a zip archive; load and save it once with PyTorch 1.6 or newer", path);
 }
 
@@ -122,7 +127,8 @@ int64_t torch_zip_find(const TorchZip *zip, const char *name)
 // The name behind the folder, for messages.
 static const char *short_name(const TorchZip *zip, int64_t member)
 {
-    return zip_get_name(zip->archive, (zip_uint64_t)member, 0) + strlen(zip->folder) + 1;
+    const char *name = zip_get_name(zip->archive, (zip_uint64_t)member, 0);
+    return name ? name + strlen(zip->folder) + 1 : "without a name";
 }
 
 // libzip compares the checksum when it meets the member's end, so one read must go beyond it.

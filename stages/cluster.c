@@ -258,7 +258,7 @@ int main(int argc, char **argv)
     const Option options[] = {
         option_required(
             option_input("embeddings", &s.embeddings, "FILE", "embeddings: shard, .npy, Kaldi .ark or .scp")),
-        option_input("list", &s.list, "FILE", "utterances of a .npy (default: utts.txt beside it)"),
+        option_input("list", &s.list, "FILE", "utterances of x.npy (default: x.utts.txt beside it)"),
         option_required(option_output("out", &s.out, "FILE", "label shard")),
         option_required(option_output("report", &s.report, "FILE", "clusters.json")),
         option_input("previous", &s.previous, "FILE", "label shard of the round before"),

@@ -299,7 +299,7 @@ int main(int argc, char **argv)
     const Option options[] = {
         option_required(
             option_input("embeddings", &s.embeddings, "FILE", "embeddings: shard, .npy, Kaldi .ark or .scp")),
-        option_input("list", &s.list, "FILE", "utterances of a .npy (default: utts.txt beside it)"),
+        option_input("list", &s.list, "FILE", "utterances of x.npy (default: x.utts.txt beside it)"),
         option_input("trials", &s.trials, "FILE",
                      "trials: `1|0 enroll test` or `enroll test target|nontarget`"),
         option_flag("label-free", &s.label_free,

@@ -81,9 +81,7 @@ static int inspect_npy(const char *path, Error *error)
 
 static void print_tensor(const SafeTensor *tensor)
 {
-    static const char *const TYPES[] = {
-        [SAFE_F32] = "F32", [SAFE_I64] = "I64", [SAFE_I32] = "I32", [SAFE_I16] = "I16"};
-    printf("  %s [", TYPES[tensor->type]);
+    printf("  %s [", tensor->stored);
     for (int i = 0; i < tensor->n_dims; i++)
         printf(i ? ", %" PRId64 : "%" PRId64, tensor->dim[i]);
     text_print_line(stdout, "] %s", tensor->name);

@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include "base/digest.h"
+#include "base/interrupt.h"
 #include "base/memory.h"
+#include "base/strange_file.h"
 
-enum { READ_BLOCK = 1 << 18 };
+enum { READ_BLOCK = 1 << 18, STREAM_MOST = 1 << 30 };
 
 char *path_join(const char *folder, const char *name)
 {
@@ -83,6 +85,35 @@ int folder_create(const char *path, Error *error)
     return status;
 }
 
+// No reader of ours expects these, and each would have another wrong sentence for them.
+static int refuse_strange(const char *path, const char *data, size_t n_bytes, Error *error)
+{
+    const char *what = strange_text(data, n_bytes < STRANGE_HEAD_BYTES ? n_bytes : STRANGE_HEAD_BYTES);
+    return what ? error_set(error, "%s %s", path, what) : 0;
+}
+
+typedef struct Block {
+    char *data;
+    size_t capacity, length;
+} Block;
+
+// The next bytes of the file: 1, 0 at its end, -1.
+static int read_more(int descriptor, const char *path, bool is_file, Block *block, Error *error)
+{
+    if (interrupt_requested())
+        return interrupt_fail(error);
+    if (!is_file && block->length > STREAM_MOST)
+        return error_set(error, "%s goes on beyond %d MiB and is no file; name a file", path,
+                         STREAM_MOST >> 20);
+    if (block->length + 1 == block->capacity)
+        block->data = mem_grow(block->data, block->capacity *= 2, 1);
+    ssize_t got = read(descriptor, block->data + block->length, block->capacity - 1 - block->length);
+    if (got < 0)
+        return errno == EINTR ? 1 : error_set_errno(error, "cannot read %s", path);
+    block->length += (size_t)got;
+    return got > 0;
+}
+
 // The whole of an open file; grows the block where the size is not known beforehand (pipes, /proc).
 static int read_all(int descriptor, const char *path, char **data, size_t *n_bytes, Error *error)
 {
@@ -91,27 +122,21 @@ static int read_all(int descriptor, const char *path, char **data, size_t *n_byt
         return error_set_errno(error, "cannot read %s", path);
     if (S_ISDIR(info.st_mode))
         return error_set(error, "cannot read %s: it is a folder", path);
-    size_t capacity = (size_t)info.st_size + READ_BLOCK, length = 0;
-    char *block = mem_try_alloc(capacity, 1, path, error);
-    if (!block)
+    Block block = {.capacity = (size_t)info.st_size + READ_BLOCK};
+    if (!(block.data = mem_try_alloc(block.capacity, 1, path, error)))
         return -1;
-    for (;;) {
-        if (length + 1 == capacity)
-            block = mem_grow(block, capacity *= 2, 1);
-        ssize_t got = read(descriptor, block + length, capacity - 1 - length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            mem_free(block);
-            return error_set_errno(error, "cannot read %s", path);
-        }
-        if (got == 0)
-            break;
-        length += (size_t)got;
+    int status;
+    while ((status = read_more(descriptor, path, S_ISREG(info.st_mode), &block, error)) > 0)
+        continue;
+    if (status == 0)
+        status = refuse_strange(path, block.data, block.length, error);
+    if (status < 0) {
+        mem_free(block.data);
+        return -1;
     }
-    block[length] = '\0';
-    *data = block;
-    *n_bytes = length;
+    block.data[block.length] = '\0';
+    *data = block.data;
+    *n_bytes = block.length;
     return 0;
 }
 
@@ -134,9 +159,11 @@ int file_digest(const char *path, char hex[17], Error *error)
     char text[17];
     char *block = mem_alloc(READ_BLOCK, 1);
     size_t got;
-    while ((got = fread(block, 1, READ_BLOCK, file)) > 0)
+    while (!interrupt_requested() && (got = fread(block, 1, READ_BLOCK, file)) > 0)
         digest_add(digest, block, got);
-    int status = ferror(file) ? error_set_errno(error, "cannot read %s", path) : 0;
+    int status = interrupt_requested() ? interrupt_fail(error)
+                 : ferror(file)        ? error_set_errno(error, "cannot read %s", path)
+                                       : 0;
     digest_finish(digest, text);
     if (status == 0)
         memcpy(hex, text, sizeof text);

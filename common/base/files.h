@@ -12,8 +12,9 @@ char *path_beside(const char *path, const char *name); // "a/b.c" and "d" -> "a/
 bool file_exists(const char *path);
 bool folder_exists(const char *path);
 bool file_is_regular(const char *path);                                      // no folder, pipe or device
-int folder_create(const char *path, Error *error);                           // like mkdir -p
-int file_read(const char *path, char **data, size_t *n_bytes, Error *error); // adds a NUL behind the data
-int file_digest(const char *path, char hex[17], Error *error);               // XXH64 of the content
+int folder_create(const char *path, Error *error); // like mkdir -p
+// Adds a NUL behind the data. A web page or a pointer of Git LFS is refused (base/strange_file.h).
+int file_read(const char *path, char **data, size_t *n_bytes, Error *error);
+int file_digest(const char *path, char hex[17], Error *error); // XXH64 of the content
 void strings_free(char **strings, int64_t n);
 double clock_seconds(void); // monotonic wall clock

@@ -29,3 +29,14 @@ int mismatch_check(const Mismatch *m, const char *path, Error *error)
     }
     return text[0] ? error_set(error, "%s does not fit the model: tensors %s", path, text) : 0;
 }
+
+int check_finite(const char *path, const char *name, const float *values, int64_t n, Error *error)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!(values[i] - values[i] == 0))
+            return error_set(error,
+                             "%s: tensor %s holds a NaN or an infinity at %" PRId64
+                             "; its training diverged, or it was damaged or converted badly",
+                             path, name, i);
+    return 0;
+}

@@ -68,14 +68,18 @@ static int compare(const char *path, const PeerWeights *weights, const char *ign
                      only_surplus ? "; --ignore PREFIX,... leaves out what is no part of it" : "");
 }
 
-static void copy_tensors(const PeerWeights *weights, Parameters *parameters)
+static int copy_tensors(const char *path, const PeerWeights *weights, Parameters *parameters, Error *error)
 {
     for (int64_t i = 0; i < parameters->n_items; i++) {
         Parameter *own = parameters->items[i];
         const SafeTensor *peer = peer_find(weights, own->name);
-        if (peer)
-            memcpy(own->tensor.data, peer->data, (size_t)peer->n_elements * sizeof(float));
+        if (!peer)
+            continue;
+        if (check_finite(path, peer->name, peer->data, peer->n_elements, error) < 0)
+            return -1;
+        memcpy(own->tensor.data, peer->data, (size_t)peer->n_elements * sizeof(float));
     }
+    return 0;
 }
 
 static int build(const PeerFile *file, const char *settings, const char *ignore, PeerEncoder *loaded,
@@ -91,8 +95,7 @@ static int build(const PeerFile *file, const char *settings, const char *ignore,
     if (compare(peer_path(file), weights, ignore, loaded, error) < 0 ||
         parameters_allocate(&loaded->parameters, 0, false, error) < 0)
         return -1;
-    copy_tensors(weights, &loaded->parameters);
-    return 0;
+    return copy_tensors(peer_path(file), weights, &loaded->parameters, error);
 }
 
 int peer_load(const PeerFile *file, const char *settings, const char *ignore, PeerEncoder *loaded,

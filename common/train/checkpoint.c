@@ -79,6 +79,20 @@ static void compare_tensors(const SafeReader *reader, const Parameters *paramete
             list_name(&mismatch->surplus, safe_at(reader, i)->name);
 }
 
+// Of the tensors that will be used, all numbers are some.
+static int check_values(const char *path, const SafeReader *reader, const Parameters *parameters,
+                        const char *skip_prefix, Error *error)
+{
+    for (int64_t i = 0; i < parameters->n_items; i++) {
+        const Parameter *item = parameters->items[i];
+        const SafeTensor *tensor = safe_find(reader, item->name);
+        if (tensor && same_shape(tensor, &item->tensor) && !has_prefix(item->name, skip_prefix) &&
+            check_finite(path, item->name, tensor->data, tensor->n_elements, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 // Copies what fits; returns how many tensors that were.
 static int64_t copy_tensors(const SafeReader *reader, Parameters *parameters, const char *skip_prefix)
 {
@@ -132,6 +146,7 @@ static int load_encoder(const char *path, const SafeReader *reader, LoadedEncode
         return error_prefix(error, "%s", path);
     compare_tensors(reader, &loaded->parameters, NULL, &mismatch);
     if (mismatch_check(&mismatch, path, error) < 0 ||
+        check_values(path, reader, &loaded->parameters, NULL, error) < 0 ||
         parameters_allocate(&loaded->parameters, 0, false, error) < 0)
         return -1;
     copy_tensors(reader, &loaded->parameters, NULL);
@@ -163,8 +178,9 @@ static int compare_start(const char *path, const SafeReader *reader, const Param
         if (!has_prefix(item->name, skip_prefix))
             *(safe_find(reader, item->name) ? &found : &missing) += (double)tensor_size(&item->tensor);
     }
-    return mismatch->misshapen.n > 0 || missing > found || found == 0 ? mismatch_check(mismatch, path, error)
-                                                                      : 0;
+    if (mismatch->misshapen.n > 0 || missing > found || found == 0)
+        return mismatch_check(mismatch, path, error);
+    return check_values(path, reader, parameters, skip_prefix, error);
 }
 
 int model_check_start(const char *path, const Parameters *parameters, const char *skip_prefix, Error *error)

@@ -78,7 +78,7 @@ rm labels.tar.zst* clusters.json*
 refuses 1 's00/u000.wav' --truth double
 refuses 1 nowhere --truth nowhere
 refuses 1 nowhere --previous nowhere
-refuses 1 'utts.txt is not' --embeddings utts.txt
+refuses 1 'utts.txt is text' --embeddings utts.txt
 rows x.npy 1 16
 head -1 utts.txt >one
 refuses 1 'at least 2' --list one

@@ -81,7 +81,7 @@ rm e.scp
 runs "$bin/voxloop-extract" --audio audio --model iv.safetensors --format ark --out e.ark
 mkdir halves
 stage extract halves/h.npy '--halves 9' --audio audio --model iv.safetensors --format npy --halves 10 --out halves/h.npy
-rm halves/utts.txt
+rm halves/h.utts.txt
 runs "$bin/voxloop-extract" --audio audio --model iv.safetensors --format npy --halves 10 --out halves/h.npy
 "$bin/voxloop-finetune" --quiet --audio audio --labels utt2spk --architecture $small --steps 1 --batch 4 --frames 60 --out fresh.safetensors || fail "finetune"
 stage finetune fine.safetensors '--margin 0.3' $training --labels utt2spk --init fresh.safetensors --teacher e.tar.zst \

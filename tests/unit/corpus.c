@@ -4,12 +4,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
 #include "base/files.h"
 #include "base/memory.h"
 #include "cache/corpus.h"
+#include "cache/corpus_writer.h"
 #include "cache/pieces.h"
 #include "cache/shard.h"
 #include "damage.h"
@@ -154,9 +156,52 @@ static void test_pieces(void **state)
     corpus_close(corpus);
 }
 
+// A corpus of more shards than the process may have files, as VoxCeleb's thousand under the usual limit.
+static void test_more_shards_than_files(void **state)
+{
+    (void)state;
+    enum { SHARDS = 90, FILES = 48, SHORT = 800 };
+    Error error = {0};
+    char *many = scratch_create();
+    int64_t n_done;
+    CorpusWriter *writer = corpus_writer_open(
+        &(CorpusWriterOptions){.folder = many, .recipe = "r", .shard_bytes = 1, .compression_level = 1},
+        &n_done, &error);
+    assert_non_null(writer);
+    int16_t samples[SHORT];
+    for (int u = 0; u < SHARDS; u++) {
+        char *utt = mem_printf("u%03d", u);
+        for (int t = 0; t < SHORT; t++)
+            samples[t] = sample_at(u, t);
+        assert_int_equal(corpus_writer_add(writer, utt, samples, SHORT, &error), 0);
+        mem_free(utt);
+    }
+    assert_int_equal(corpus_writer_commit(writer, &error), 0);
+    struct rlimit before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){FILES, before.rlim_max}), 0);
+    Corpus *corpus = corpus_open(many, &error);
+    if (!corpus)
+        fail_msg("%s", error.text);
+    int64_t wrong = 0;
+#pragma omp parallel for reduction(+ : wrong)
+    for (int i = 0; i < 20 * SHARDS; i++) {
+        int u = i * 37 % SHARDS;
+        float got[SHORT];
+        wrong += corpus_read(corpus, u, 0, SHORT, got, NULL) != 0;
+        for (int t = 0; t < SHORT; t++)
+            wrong += got[t] != (float)sample_at(u, t) / 32768.0f;
+    }
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(wrong, 0);
+    corpus_close(corpus);
+    scratch_remove(many);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_read), cmocka_unit_test(test_bad_tables),
-                                       cmocka_unit_test(test_pieces)};
+                                       cmocka_unit_test(test_pieces),
+                                       cmocka_unit_test(test_more_shards_than_files)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

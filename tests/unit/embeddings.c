@@ -4,7 +4,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -67,6 +70,120 @@ static void test_round_trips(void **state)
     embeddings_release(&loaded);
 }
 
+static void refused(const char *path, const char *list, const char *reason)
+{
+    Embeddings loaded;
+    Error error = {0};
+    assert_int_equal(embeddings_load(path, list, &loaded, &error), -1);
+    if (!strstr(error.text, reason))
+        fail_msg("wanted \"%s\", got: %s", reason, error.text);
+}
+
+static char *in_folder(const char *name)
+{
+    return path_join(folder, name);
+}
+
+static void write_list(const char *name, const char *text)
+{
+    char *path = in_folder(name);
+    scratch_write(path, text, strlen(text));
+    mem_free(path);
+}
+
+static void remove_lists(void)
+{
+    char *command = mem_printf("rm -f %s/*.txt %s/*.npy", folder, folder);
+    assert_int_equal(system(command), 0);
+    mem_free(command);
+}
+
+static void assert_first_is(const char *path, const char *utt)
+{
+    Embeddings loaded;
+    Error error = {0};
+    if (embeddings_load(path, NULL, &loaded, &error) < 0)
+        fail_msg("%s", error.text);
+    assert_string_equal(loaded.utts[0], utt);
+    embeddings_release(&loaded);
+}
+
+// Two matrices of one folder keep their own names, whichever came last.
+static void test_lists_belong_to_matrices(void **state)
+{
+    (void)state;
+    remove_lists();
+    char *train = in_folder("train.npy"), *test = in_folder("test.npy"), *others[3] = {"x", "y", "z"};
+    Embeddings other = {.matrix = matrix, .utts = others, .n = 3, .dim = 2};
+    Error error = {0};
+    assert_int_equal(embeddings_publish_npy(train, &EXAMPLE, &error), 0);
+    assert_int_equal(embeddings_publish_npy(test, &other, &error), 0);
+    assert_first_is(train, "a/1.wav");
+    assert_first_is(test, "x");
+    write_list("utts.txt", "p\nq\nr\n"); // somebody else's
+    assert_first_is(train, "a/1.wav");
+    mem_free(train);
+    mem_free(test);
+}
+
+// Another tool's utts.txt is taken where it can be of one matrix only.
+static void test_shared_list(void **state)
+{
+    (void)state;
+    remove_lists();
+    char *one = in_folder("one.npy"), *two = in_folder("two.npy"), *own = in_folder("two.utts.txt");
+    assert_int_equal(npy_publish(one, matrix, 3, 2, NULL), 0);
+    refused(one, NULL, "put one.utts.txt beside it");
+    write_list("utts.txt", "p\nq\nr\n");
+    assert_first_is(one, "p");
+    assert_int_equal(npy_publish(two, matrix, 2, 3, NULL), 0); // has other rows
+    assert_first_is(one, "p");
+    refused(two, NULL, "2 rows");
+    assert_int_equal(npy_publish(two, matrix, 3, 2, NULL), 0);
+    refused(one, NULL, "may be the list of two.npy");
+    write_list("two.utts.txt", "s\nt\nu\n");
+    assert_first_is(one, "p");
+    assert_first_is(two, "s");
+    mem_free(one);
+    mem_free(two);
+    mem_free(own);
+}
+
+static int publish_and_die(const char *path, int at)
+{
+    char *utts_now[3] = {"new1", "new2", "new3"};
+    Embeddings now = {.matrix = (float[6]){9, 9, 9, 9, 9, 9}, .utts = utts_now, .n = 3, .dim = 2};
+    mem_fail_at(at);
+    Error error = {0};
+    return embeddings_publish_npy(path, &now, &error) == 0 ? 0 : 1;
+}
+
+// Wherever publishing ends: both are old, both are new, or the matrix is not there.
+static void test_never_one_of_each(void **state)
+{
+    (void)state;
+    char *path = in_folder("pair.npy");
+    Error error = {0};
+    for (int at = 1, status = 1; status != 0; at++) {
+        remove_lists();
+        assert_int_equal(embeddings_publish_npy(path, &EXAMPLE, &error), 0);
+        pid_t child = fork();
+        if (child == 0) {
+            close(STDERR_FILENO);
+            _exit(publish_and_die(path, at));
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
+        Embeddings loaded;
+        if (!file_exists(path))
+            continue;
+        assert_int_equal(embeddings_load(path, NULL, &loaded, &error), 0);
+        assert_true((loaded.matrix[0] == 9) == (strcmp(loaded.utts[0], "new1") == 0));
+        embeddings_release(&loaded);
+    }
+    mem_free(path);
+}
+
 static void test_rows_are_sorted(void **state)
 {
     (void)state;
@@ -99,15 +216,6 @@ static void test_names_become_ids(void **state)
     assert_example(&loaded);
     embeddings_release(&loaded);
     mem_free(list);
-}
-
-static void refused(const char *path, const char *list, const char *reason)
-{
-    Embeddings loaded;
-    Error error = {0};
-    assert_int_equal(embeddings_load(path, list, &loaded, &error), -1);
-    if (!strstr(error.text, reason))
-        fail_msg("wanted \"%s\", got: %s", reason, error.text);
 }
 
 // Byte for byte what kaldi's Vector<float>::Write gives: "utt " NUL B "FV " 4 dim values.
@@ -168,6 +276,11 @@ static void test_bad_arks(void **state)
     refused(ark, NULL, "of b has 2 numbers, not 1");
     scratch_write(ark, "", 0);
     refused(ark, NULL, "holds no vectors");
+    static const char GREEDY[] = "a \0BFV \4\0\0\x10\0\0\0"; // a million numbers, in 20 bytes
+    scratch_write(ark, GREEDY, sizeof GREEDY - 1);
+    refused(ark, NULL, "ends inside the vector of a");
+    scratch_write(ark, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", 64);
+    refused(ark, NULL, "Git LFS pointer");
 }
 
 static void test_bad_sets(void **state)
@@ -185,6 +298,10 @@ static void test_bad_sets(void **state)
     scratch_write(list, "a\nb\nc\n", 6);
     refused(npy, list, "the embedding of b holds a NaN");
     refused("/nonexistent.tar.zst", NULL, "/nonexistent.tar.zst");
+    assert_int_equal(npy_publish(npy, matrix, 0, 2, NULL), 0);
+    scratch_write(list, "", 0);
+    refused(npy, list, "holds no embeddings");
+    refused("x.npz", NULL, "holds several arrays");
     mem_free(list);
 }
 
@@ -214,9 +331,15 @@ static void test_damaged_shard(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),      cmocka_unit_test(test_rows_are_sorted),
-        cmocka_unit_test(test_names_become_ids), cmocka_unit_test(test_ark),
-        cmocka_unit_test(test_bad_arks),         cmocka_unit_test(test_bad_sets),
+        cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_lists_belong_to_matrices),
+        cmocka_unit_test(test_shared_list),
+        cmocka_unit_test(test_never_one_of_each),
+        cmocka_unit_test(test_rows_are_sorted),
+        cmocka_unit_test(test_names_become_ids),
+        cmocka_unit_test(test_ark),
+        cmocka_unit_test(test_bad_arks),
+        cmocka_unit_test(test_bad_sets),
         cmocka_unit_test(test_damaged_shard),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

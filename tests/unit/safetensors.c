@@ -1,4 +1,5 @@
 // The safetensors reader against files of ours, of strangers, and damaged ones.
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 
 #include "base/files.h"
 #include "base/memory.h"
+#include "base/text_buffer.h"
 #include "cache/safetensors.h"
 #include "damage.h"
 #include "golden.h"
@@ -119,7 +121,8 @@ static void test_strangers(void **state)
     } cases[] = {
         {"[]", "not a JSON object"},
         {"{\"a\":1}", "not described"},
-        {"{\"a\":{\"dtype\":\"F8\",\"shape\":[2],\"data_offsets\":[0,8]}}", "type other than"},
+        {"{\"a\":{\"dtype\":\"F8\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+         "a type that the format does not know"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", "impossible shape"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,8]}}",
          "impossible shape"},
@@ -159,6 +162,79 @@ static void test_unaligned_data_are_aligned(void **state)
     safe_close(reader);
 }
 
+static const SafeTensor *only_tensor(SafeReader **reader)
+{
+    Error error = {0};
+    *reader = safe_open(path, &error);
+    if (!*reader)
+        fail_msg("%s", error.text);
+    return safe_at(*reader, 0);
+}
+
+// 1, -2, 65504, 2^-24, -infinity of binary16; 1, -2, pi, 2^-133, infinity of bfloat16; at any alignment.
+static void test_half_precision(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        uint16_t bits[5];
+        float values[5];
+    } cases[] = {
+        {"F16", {0x3c00, 0xc000, 0x7bff, 0x0001, 0xfc00}, {1, -2, 65504, 0x1p-24f, -INFINITY}},
+        {"BF16", {0x3f80, 0xc000, 0x4049, 0x0001, 0x7f80}, {1, -2, 3.140625f, 0x1p-133f, INFINITY}},
+    };
+    for (int c = 0; c < 2; c++)
+        for (int pad = 0; pad < 2; pad++) {
+            char *header = mem_printf("{\"a\":{\"dtype\":\"%s\",\"shape\":[5],\"data_offsets\":[0,10]}}%s",
+                                      cases[c].type, pad ? " " : "");
+            write_stranger(header, (const char *)cases[c].bits, 10);
+            SafeReader *reader;
+            const SafeTensor *tensor = only_tensor(&reader);
+            assert_int_equal(tensor->type, SAFE_F32);
+            assert_string_equal(tensor->stored, cases[c].type);
+            assert_memory_equal(tensor->data, cases[c].values, sizeof cases[c].values);
+            safe_close(reader);
+            mem_free(header);
+        }
+    double wide[2] = {0.1, -1e300};
+    write_stranger("{\"a\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[0,16]}}", (char *)wide, 16);
+    SafeReader *reader;
+    const float *narrow = only_tensor(&reader)->data;
+    assert_true(narrow[0] == 0.1f && narrow[1] == -INFINITY);
+    safe_close(reader);
+}
+
+// What nobody computes with here is listed: it does not make a file unreadable.
+static void test_other_types(void **state)
+{
+    (void)state;
+    write_stranger("{\"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[3],\"data_offsets\":[0,3]},"
+                   "\"b\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[3,4]}}",
+                   "xxxx", 4);
+    SafeReader *reader;
+    const SafeTensor *tensor = only_tensor(&reader);
+    assert_int_equal(tensor->type, SAFE_OTHER);
+    assert_null(tensor->data);
+    assert_string_equal(tensor->stored, "F8_E4M3");
+    assert_int_equal(safe_count(reader), 2);
+    safe_close(reader);
+}
+
+// 2.4 MB of header that would be 200 MB of JSON tree.
+static void test_many_values(void **state)
+{
+    (void)state;
+    enum { VALUES = 1200000 };
+    TextBuffer header = {0};
+    buffer_printf(&header, "{\"a\":[0");
+    for (int i = 1; i < VALUES; i++)
+        buffer_add(&header, ",0", 2);
+    buffer_printf(&header, "]}");
+    write_stranger(buffer_text(&header), "", 0);
+    assert_refused("more than a million values");
+    buffer_release(&header);
+}
+
 static void test_failures_name_the_file(void **state)
 {
     (void)state;
@@ -190,6 +266,9 @@ int main(void)
         cmocka_unit_test(test_every_flip_and_cut_is_refused),
         cmocka_unit_test(test_strangers),
         cmocka_unit_test(test_unaligned_data_are_aligned),
+        cmocka_unit_test(test_half_precision),
+        cmocka_unit_test(test_other_types),
+        cmocka_unit_test(test_many_values),
         cmocka_unit_test(test_failures_name_the_file),
         cmocka_unit_test(test_reads_reference_files),
     };
