@@ -11,7 +11,7 @@
 #include "cache/names.h"
 #include "cache/shard.h"
 
-enum { WAV_HEADER_BYTES = 44 };
+enum { WAV_HEADER_BYTES = CORPUS_WAV_HEADER_BYTES };
 
 typedef struct Utterance {
     int64_t shard, member, samples;

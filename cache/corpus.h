@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include "base/error.h"
 
-enum { CORPUS_RATE_HZ = 16000 };
+enum { CORPUS_RATE_HZ = 16000, CORPUS_WAV_HEADER_BYTES = 44 };
 
 typedef struct Corpus Corpus;
 

@@ -13,11 +13,11 @@
 #include "base/text.h"
 #include "base/text_buffer.h"
 #include "cache/corpus.h"
-#include "cache/lists.h"
+#include "cache/corpus_part.h"
 #include "cache/publish.h"
 #include "cache/shard.h"
 
-enum { WAV_HEADER_BYTES = 44 };
+enum { WAV_HEADER_BYTES = CORPUS_WAV_HEADER_BYTES };
 
 struct CorpusWriter {
     CorpusWriterOptions options;
@@ -64,67 +64,40 @@ static void remove_parts(const CorpusWriter *writer, int64_t from)
 
 // ---- an interrupted run --------------------------------------------------------------------------------
 
-// Whether a line is "+utt, shard, samples" or "-path, reason".
-static bool row_is_whole(const char *line)
+static void take_row(CorpusWriter *writer, const char *row)
 {
-    const char *tab = strchr(line, '\t'), *last = strrchr(line, '\t');
-    if (line[0] == '-')
-        return tab && tab == last && tab > line + 1 && tab[1];
-    return line[0] == '+' && tab && tab > line + 1 && strchr(tab + 1, '\t') == last && last > tab + 1 &&
-           last[1] && strlen(last + 1) < 16 && last[1 + strspn(last + 1, "0123456789")] == '\0';
-}
-
-// Every source up to the part's end has a row in it or in those before.
-static bool rows_are_whole(const CorpusWriter *writer, char *const *rows, int64_t n, const char *n_sources)
-{
-    for (int64_t i = 0; i < n; i++)
-        if (!row_is_whole(rows[i]))
-            return false;
-    return strtoll(n_sources, NULL, 10) == writer->n_sources + n;
-}
-
-static void take_row(CorpusWriter *writer, const char *line)
-{
-    buffer_printf(line[0] == '+' ? &writer->utts : &writer->rejects, "%s\n", line + 1);
-    if (line[0] != '+')
+    buffer_printf(row[0] == '+' ? &writer->utts : &writer->rejects, "%s\n", row + 1);
+    if (row[0] != '+')
         return;
     writer->n_accepted++;
-    writer->n_samples += strtoll(strrchr(line, '\t') + 1, NULL, 10);
+    writer->n_samples += corpus_part_samples(row);
 }
 
-// A part: the recipe, the number of sources up to its end, the row of shards.tsv, and the rows of the others.
-// False: not of this recipe, damaged, or not there.
+// Goes on behind the next finished shard; false: there is none of this recipe.
 static bool take_part(CorpusWriter *writer)
 {
+    CorpusPart part;
     char *path = part_path(writer, writer->n_shards), *shard = shard_path(writer, writer->n_shards);
-    char **lines = NULL;
-    int64_t n_lines = 0;
-    bool taken = file_exists(path) && own_lines_load(path, &lines, &n_lines, NULL) == 0 && n_lines > 3 &&
-                 strcmp(lines[0], writer->options.recipe) == 0 &&
-                 rows_are_whole(writer, lines + 3, n_lines - 3, lines[1]);
-    ShardReader *reader = taken ? shard_reader_open(shard, NULL) : NULL;
-    if (reader) {
-        writer->n_sources = strtoll(lines[1], NULL, 10);
-        buffer_printf(&writer->shards, "%s\n", lines[2]);
+    bool taken = corpus_part_load(path, shard, writer->options.recipe, writer->n_sources, &part);
+    if (taken) {
+        writer->n_sources = part.n_sources;
+        buffer_printf(&writer->shards, "%s\n", part.shard_row);
         writer->n_shards++;
-        for (int64_t i = 3; i < n_lines; i++)
-            take_row(writer, lines[i]);
+        for (int64_t i = 0; i < part.n; i++)
+            take_row(writer, part.rows[i]);
+        corpus_part_release(&part);
     }
-    shard_reader_close(reader);
-    strings_free(lines, n_lines);
     mem_free(shard);
     mem_free(path);
-    return reader != NULL;
+    return taken;
 }
 
 // shard_row: of shards.tsv.
 static int publish_part(CorpusWriter *writer, const char *shard_row, Error *error)
 {
-    char *path = part_path(writer, writer->n_shards - 1),
-         *text = mem_printf("%s\n%" PRId64 "\n%s\n%s", writer->options.recipe, writer->n_sources, shard_row,
-                            buffer_text(&writer->part));
-    int status = publish_text(path, text, error);
-    mem_free(text);
+    char *path = part_path(writer, writer->n_shards - 1);
+    int status = corpus_part_publish(path, writer->options.recipe, writer->n_sources, shard_row,
+                                     buffer_text(&writer->part), error);
     mem_free(path);
     buffer_release(&writer->part);
     return status;
