@@ -394,13 +394,13 @@ void classifier_trainer_attach(ClassifierTrainer *t, TrainLoop *loop)
     loop->batches.groups[1].clean = true;
     loop->batches.n_groups = t->options.gate.correct_epoch > 0 ? 2 : 1;
     const StateItem items[] = {
-        {"values", SAFE_F32, p->n_values, p->values},
-        {"buffers", SAFE_F32, p->n_buffers, p->buffers},
-        {"optimizer.steps", SAFE_I64, 1, &t->optimizer.n_steps},
-        {"optimizer.first", SAFE_F32, t->optimizer.first ? p->n_values : 0, t->optimizer.first},
-        {"optimizer.second", SAFE_F32, t->optimizer.second ? p->n_values : 0, t->optimizer.second},
-        {"gate.threshold", SAFE_F32, t->gate.options.n_utts > 0, &t->gate.threshold},
-        {"gate.losses", SAFE_F32, t->gate.options.n_utts, t->gate.log_losses}};
+        state_floats("values", p->n_values, p->values),
+        state_floats("buffers", p->n_buffers, p->buffers),
+        state_count("optimizer.steps", &t->optimizer.n_steps, INT64_MAX),
+        state_floats("optimizer.first", t->optimizer.first ? p->n_values : 0, t->optimizer.first),
+        state_floats("optimizer.second", t->optimizer.second ? p->n_values : 0, t->optimizer.second),
+        state_floats("gate.threshold", t->gate.options.n_utts > 0, &t->gate.threshold),
+        state_floats("gate.losses", t->gate.options.n_utts, t->gate.log_losses)};
     loop->n_state = 0;
     for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)
         if (items[i].n > 0)

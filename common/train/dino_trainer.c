@@ -275,17 +275,18 @@ void dino_trainer_attach(DinoTrainer *t, TrainLoop *loop)
     loop->batches.n_groups = n_groups(t);
     memcpy(loop->batches.groups, t->options.groups, sizeof t->options.groups);
     const StateItem items[] = {
-        {"student.values", SAFE_F32, student->n_values, student->values},
-        {"student.buffers", SAFE_F32, student->n_buffers, student->buffers},
-        {"teacher.values", SAFE_F32, teacher->n_values, teacher->values},
-        {"teacher.buffers", SAFE_F32, teacher->n_buffers, teacher->buffers},
-        {"center", SAFE_F32, t->options.head.n_prototypes, t->center},
-        {"optimizer.steps", SAFE_I64, 1, &t->optimizer.n_steps},
-        {"optimizer.first", SAFE_F32, t->optimizer.first ? student->n_values : 0, t->optimizer.first},
-        {"optimizer.second", SAFE_F32, t->optimizer.second ? student->n_values : 0, t->optimizer.second},
-        {"positives.memory", SAFE_F32, memory ? memory->n_utts * memory->dim : 0,
-         memory ? memory->memory : NULL},
-        {"positives.cluster", SAFE_I64, memory ? memory->n_utts : 0, memory ? memory->cluster : NULL}};
+        state_floats("student.values", student->n_values, student->values),
+        state_floats("student.buffers", student->n_buffers, student->buffers),
+        state_floats("teacher.values", teacher->n_values, teacher->values),
+        state_floats("teacher.buffers", teacher->n_buffers, teacher->buffers),
+        state_floats("center", t->options.head.n_prototypes, t->center),
+        state_count("optimizer.steps", &t->optimizer.n_steps, INT64_MAX),
+        state_floats("optimizer.first", t->optimizer.first ? student->n_values : 0, t->optimizer.first),
+        state_floats("optimizer.second", t->optimizer.second ? student->n_values : 0, t->optimizer.second),
+        state_floats("positives.memory", memory ? memory->n_utts * memory->dim : 0,
+                     memory ? memory->memory : NULL),
+        state_numbers("positives.cluster", memory ? memory->n_utts : 0, memory ? memory->cluster : NULL, -1,
+                      memory ? memory->n_utts - 1 : 0)};
     loop->n_state = 0;
     for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)
         if (items[i].n > 0)

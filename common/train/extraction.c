@@ -172,8 +172,8 @@ static int restore(Extraction *x, Error *error)
     const ExtractionOptions *o = &x->options;
     int64_t n_values = x->embeddings.n * x->embeddings.dim;
     resume_init(&x->resume, o->out, o->recipe, o->pace);
-    resume_keep(&x->resume, (StateItem){"embeddings", SAFE_F32, n_values, x->embeddings.matrix});
-    resume_keep(&x->resume, (StateItem){"done", SAFE_I64, 1, &x->n_done});
+    resume_keep(&x->resume, state_floats("embeddings", n_values, x->embeddings.matrix));
+    resume_keep(&x->resume, state_count("done", &x->n_done, x->n_pieces));
     if (resume_load(&x->resume, &found, error) < 0)
         return -1;
     if (found)

@@ -140,8 +140,8 @@ static int restore(Training *t, Error *error)
     bool found;
     resume_init(&t->resume, t->options->model_path, t->options->recipe,
                 (ResumePace){.every = 1, .at_end = true});
-    resume_keep(&t->resume, (StateItem){"n_done", SAFE_I64, 1, &t->n_done});
-    resume_keep(&t->resume, (StateItem){"values", SAFE_F32, t->parameters->n_values, t->parameters->values});
+    resume_keep(&t->resume, state_count("n_done", &t->n_done, INT64_MAX));
+    resume_keep(&t->resume, state_floats("values", t->parameters->n_values, t->parameters->values));
     if (resume_load(&t->resume, &found, error) < 0)
         return -1;
     if (found)

@@ -352,12 +352,12 @@ void masked_trainer_attach(MaskedTrainer *t, TrainLoop *loop)
     loop->batches.groups[1].clean = true;
     loop->batches.n_groups = 2;
     const StateItem items[] = {
-        {"values", SAFE_F32, p->n_values, p->values},
-        {"optimizer.steps", SAFE_I64, 1, &t->optimizer.n_steps},
-        {"optimizer.first", SAFE_F32, t->optimizer.first ? p->n_values : 0, t->optimizer.first},
-        {"optimizer.second", SAFE_F32, t->optimizer.second ? p->n_values : 0, t->optimizer.second},
-        {"has_centroids", SAFE_I64, 1, &t->has_centroids},
-        {"centroids", SAFE_F32, t->options.n_clusters * t->dim, t->centroids}};
+        state_floats("values", p->n_values, p->values),
+        state_count("optimizer.steps", &t->optimizer.n_steps, INT64_MAX),
+        state_floats("optimizer.first", t->optimizer.first ? p->n_values : 0, t->optimizer.first),
+        state_floats("optimizer.second", t->optimizer.second ? p->n_values : 0, t->optimizer.second),
+        state_count("has_centroids", &t->has_centroids, INT64_MAX),
+        state_floats("centroids", t->options.n_clusters * t->dim, t->centroids)};
     loop->n_state = 0;
     for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)
         if (items[i].n > 0)

@@ -16,6 +16,21 @@ static char *path_of(const char *output)
     return mem_printf("%s.resume", output);
 }
 
+StateItem state_floats(const char *name, int64_t n, float *data)
+{
+    return (StateItem){.name = name, .type = SAFE_F32, .n = n, .data = data};
+}
+
+StateItem state_numbers(const char *name, int64_t n, int64_t *data, int64_t least, int64_t most)
+{
+    return (StateItem){name, SAFE_I64, n, data, least, most};
+}
+
+StateItem state_count(const char *name, int64_t *count, int64_t most)
+{
+    return state_numbers(name, 1, count, 0, most);
+}
+
 void resume_init(Resume *resume, const char *output, const char *recipe, ResumePace pace)
 {
     *resume =
@@ -34,12 +49,22 @@ void resume_keep(Resume *resume, StateItem item)
     resume->items[resume->n_items++] = item;
 }
 
+// Whoever made the file: what is a position in memory must be one.
+static bool in_range(const StateItem *item, const SafeTensor *tensor)
+{
+    const int64_t *values = tensor->data;
+    bool fits = true;
+    for (int64_t i = 0; item->type == SAFE_I64 && i < item->n; i++)
+        fits = fits && values[i] >= item->least && values[i] <= item->most;
+    return fits;
+}
+
 static int copy_items(const Resume *resume, const SafeReader *reader, Error *error)
 {
     for (int64_t i = 0; i < resume->n_items; i++) {
         const StateItem *item = &resume->items[i];
         const SafeTensor *tensor = safe_find(reader, item->name);
-        if (!tensor || tensor->type != item->type || tensor->n_elements != item->n)
+        if (!tensor || tensor->type != item->type || tensor->n_elements != item->n || !in_range(item, tensor))
             return error_set(error,
                              "%s is of this recipe but its %s does not fit; remove the file to start afresh",
                              resume->path, item->name);

@@ -5,7 +5,7 @@
 //
 //     Resume resume;
 //     resume_init(&resume, output, recipe, pace);
-//     resume_keep(&resume, (StateItem){"done", SAFE_I64, 1, &n_done});
+//     resume_keep(&resume, state_count("done", &n_done, n));
 //     if (resume_load(&resume, &found, error) == 0)
 //         while (n_done < n && status == 0)
 //             ... one more, n_done++ ...; status = resume_step(&resume, n_done == n, error);
@@ -22,8 +22,12 @@ typedef struct StateItem {
     const char *name;
     SafeType type; // SAFE_F32 or SAFE_I64
     int64_t n;
-    void *data; // [n], read by saving, written by loading
+    void *data;          // [n], read by saving, written by loading
+    int64_t least, most; // SAFE_I64: what a value can be; a file with another one is refused
 } StateItem;
+StateItem state_floats(const char *name, int64_t n, float *data);
+StateItem state_numbers(const char *name, int64_t n, int64_t *data, int64_t least, int64_t most);
+StateItem state_count(const char *name, int64_t *count, int64_t most); // one number, from 0
 
 enum { STATE_MAX_ITEMS = 16 };
 

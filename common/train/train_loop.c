@@ -76,7 +76,7 @@ static int restore(Run *run, Error *error)
     resume_init(&run->resume, loop->model_path, loop->recipe, loop->pace);
     for (int64_t i = 0; i < loop->n_state; i++)
         resume_keep(&run->resume, loop->state[i]);
-    resume_keep(&run->resume, (StateItem){"step", SAFE_I64, 1, &run->step});
+    resume_keep(&run->resume, state_count("step", &run->step, loop->n_steps));
     if (resume_load(&run->resume, &found, error) < 0)
         return -1;
     if (found)
