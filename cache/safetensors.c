@@ -15,22 +15,16 @@
 #include "base/interrupt.h"
 #include "base/memory.h"
 #include "base/strange_file.h"
-#include "cache/publish.h"
+#include "cache/safetensors_format.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are mapped as they lie in the file");
 
 enum {
-    LENGTH_BYTES = 8,
     MAX_DIMS = 8,
     MAX_HEADER_BYTES = 100 << 20,
     MAX_HEADER_VALUES = 1 << 20, // each takes some 100 bytes of memory, a thousand tensors take ten thousand
-    DIGEST_DIGITS = 16,
     DIGEST_PIECE = 16 << 20,
 };
-
-// How a header of ours begins; the digest covers the whole file with these 16 digits written as zeros.
-#define DIGEST_PREFIX "{\"__metadata__\":{\"digest\":\""
-#define DIGEST_OFFSET (LENGTH_BYTES + sizeof DIGEST_PREFIX - 1)
 
 static float from_half(const void *data, int64_t index)
 {
@@ -47,24 +41,18 @@ static float from_double(const void *data, int64_t index)
     return (float)((const double *)data)[index];
 }
 
-// Types of the format; those that we write come first, in the order of SafeType.
-static const struct {
-    const char *name;
-    size_t n_bytes;
-    SafeType shown;
-    float (*convert)(const void *data, int64_t index); // NULL: shown as it is
-} TYPES[] = {
+const SafeTypeRow safe_types[] = {
     {"F32", 4, SAFE_F32, NULL},        {"I64", 8, SAFE_I64, NULL},       {"I32", 4, SAFE_I32, NULL},
     {"I16", 2, SAFE_I16, NULL},        {"F16", 2, SAFE_F32, from_half},  {"BF16", 2, SAFE_F32, from_bfloat16},
     {"F64", 8, SAFE_F32, from_double}, {"U64", 8, SAFE_OTHER, NULL},     {"U32", 4, SAFE_OTHER, NULL},
     {"U16", 2, SAFE_OTHER, NULL},      {"U8", 1, SAFE_OTHER, NULL},      {"I8", 1, SAFE_OTHER, NULL},
     {"BOOL", 1, SAFE_OTHER, NULL},     {"F8_E4M3", 1, SAFE_OTHER, NULL}, {"F8_E5M2", 1, SAFE_OTHER, NULL},
     {"C64", 8, SAFE_OTHER, NULL}};
-enum { N_TYPES = sizeof TYPES / sizeof TYPES[0] };
+enum { N_TYPES = sizeof safe_types / sizeof safe_types[0] };
 
 typedef struct Entry {
     SafeTensor tensor;
-    int stored;          // row of TYPES
+    int stored;          // row of safe_types
     uint64_t begin, end; // bytes from the start of the data
     void *copy;          // of data that lie unaligned in the file or were converted, else NULL
 } Entry;
@@ -157,10 +145,10 @@ static int parse_type(const SafeReader *reader, const cJSON *item, Entry *entry,
 {
     const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "dtype"));
     for (int type = 0; name && type < N_TYPES; type++)
-        if (strcmp(name, TYPES[type].name) == 0) {
+        if (strcmp(name, safe_types[type].name) == 0) {
             entry->stored = type;
-            entry->tensor.type = TYPES[type].shown;
-            entry->tensor.stored = TYPES[type].name;
+            entry->tensor.type = safe_types[type].shown;
+            entry->tensor.stored = safe_types[type].name;
             return 0;
         }
     return refuse_tensor(reader, item, error, "has a type that the format does not know");
@@ -199,7 +187,7 @@ static int parse_tensor(const SafeReader *reader, const cJSON *item, size_t n_da
         !whole_number(cJSON_GetArrayItem(offsets, 1), &entry->end) || entry->begin > entry->end ||
         entry->end > n_data)
         return refuse_tensor(reader, item, error, "does not lie inside the file; the file may be cut short");
-    if (__builtin_mul_overflow((size_t)tensor->n_elements, TYPES[entry->stored].n_bytes, &n_bytes) ||
+    if (__builtin_mul_overflow((size_t)tensor->n_elements, safe_types[entry->stored].n_bytes, &n_bytes) ||
         n_bytes != entry->end - entry->begin)
         return refuse_tensor(reader, item, error, "has another size than its shape says");
     return 0;
@@ -321,7 +309,7 @@ static int convert(Entry *entry, const char *path, Error *error)
     if (!copy)
         return -1;
     for (int64_t i = 0; i < tensor->n_elements; i++)
-        copy[i] = TYPES[entry->stored].convert(tensor->data, i);
+        copy[i] = safe_types[entry->stored].convert(tensor->data, i);
     mem_free(entry->copy);
     entry->copy = copy;
     tensor->data = copy;
@@ -333,12 +321,12 @@ static int settle_data(SafeReader *reader, Error *error)
     for (int64_t i = 0; i < reader->n; i++) {
         Entry *entry = &reader->entries[i];
         size_t n_bytes = entry->end - entry->begin;
-        if ((uintptr_t)entry->tensor.data % TYPES[entry->stored].n_bytes != 0) {
+        if ((uintptr_t)entry->tensor.data % safe_types[entry->stored].n_bytes != 0) {
             if (!(entry->copy = mem_try_alloc(n_bytes, 1, reader->path, error)))
                 return -1;
             entry->tensor.data = memcpy(entry->copy, entry->tensor.data, n_bytes);
         }
-        if (TYPES[entry->stored].convert && convert(entry, reader->path, error) < 0)
+        if (safe_types[entry->stored].convert && convert(entry, reader->path, error) < 0)
             return -1;
     }
     return 0;
@@ -407,76 +395,4 @@ const char *safe_metadata_at(const SafeReader *reader, int64_t index, const char
         return NULL;
     *value = item->valuestring;
     return item->string;
-}
-
-static size_t tensor_bytes(const SafeTensor *tensor)
-{
-    return (size_t)tensor->n_elements * TYPES[tensor->type].n_bytes;
-}
-
-static cJSON *describe_tensor(const SafeTensor *tensor, uint64_t *offset)
-{
-    cJSON *item = cJSON_CreateObject(), *shape = cJSON_AddArrayToObject(item, "shape");
-    cJSON_AddStringToObject(item, "dtype", TYPES[tensor->type].name);
-    for (int i = 0; i < tensor->n_dims; i++)
-        cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)tensor->dim[i]));
-    cJSON *offsets = cJSON_AddArrayToObject(item, "data_offsets");
-    cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)*offset));
-    *offset += tensor_bytes(tensor);
-    cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)*offset));
-    return item;
-}
-
-static char *header_text(const SafeTensor *tensors, int64_t n_tensors, const SafeMetadata *metadata,
-                         int64_t n_metadata)
-{
-    cJSON *header = cJSON_CreateObject(), *texts = cJSON_AddObjectToObject(header, "__metadata__");
-    cJSON_AddStringToObject(texts, "digest", "0000000000000000");
-    cJSON_AddStringToObject(texts, "writer", "voxloop " VOXLOOP_VERSION);
-    for (int64_t i = 0; i < n_metadata; i++)
-        if (strcmp(metadata[i].key, "digest") != 0 && strcmp(metadata[i].key, "writer") != 0)
-            cJSON_AddStringToObject(texts, metadata[i].key, metadata[i].value);
-    uint64_t offset = 0;
-    for (int64_t i = 0; i < n_tensors; i++)
-        cJSON_AddItemToObject(header, tensors[i].name, describe_tensor(&tensors[i], &offset));
-    char *text = cJSON_PrintUnformatted(header);
-    cJSON_Delete(header);
-    return text;
-}
-
-// Everything before the data: length, header with its digest, padding to a multiple of 8.
-static char *encode_head(const SafeTensor *tensors, int64_t n_tensors, const SafeMetadata *metadata,
-                         int64_t n_metadata, size_t *n_head)
-{
-    char *text = header_text(tensors, n_tensors, metadata, n_metadata), hex[DIGEST_DIGITS + 1];
-    uint64_t length = strlen(text), padded = (length + 7) / 8 * 8;
-    *n_head = LENGTH_BYTES + padded;
-    char *head = mem_alloc(*n_head, 1);
-    memcpy(head, &padded, sizeof padded);
-    memset(head + LENGTH_BYTES, ' ', padded);
-    memcpy(head + LENGTH_BYTES, text, length);
-    cJSON_free(text);
-    Digest *digest = digest_create();
-    digest_add(digest, head, *n_head);
-    for (int64_t i = 0; i < n_tensors; i++)
-        digest_add(digest, tensors[i].data, tensor_bytes(&tensors[i]));
-    digest_finish(digest, hex);
-    memcpy(head + DIGEST_OFFSET, hex, DIGEST_DIGITS);
-    return head;
-}
-
-int safe_publish(const char *path, const SafeTensor *tensors, int64_t n_tensors, const SafeMetadata *metadata,
-                 int64_t n_metadata, Error *error)
-{
-    PublishFile *file = publish_open(path, error);
-    if (!file)
-        return -1;
-    size_t n_head;
-    char *head = encode_head(tensors, n_tensors, metadata, n_metadata, &n_head);
-    fwrite(head, 1, n_head, publish_stream(file)); // commit sees a failure
-    mem_free(head);
-    for (int64_t i = 0; i < n_tensors; i++)
-        fwrite(tensors[i].data, TYPES[tensors[i].type].n_bytes, (size_t)tensors[i].n_elements,
-               publish_stream(file));
-    return publish_commit(file, error);
 }

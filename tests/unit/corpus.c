@@ -1,14 +1,18 @@
 // A prepared audio folder: reading ranges, from several threads, and tables that do not fit their shards.
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/files.h"
+#include "base/interrupt.h"
 #include "base/memory.h"
 #include "cache/corpus.h"
 #include "cache/corpus_writer.h"
@@ -198,10 +202,39 @@ static void test_more_shards_than_files(void **state)
     scratch_remove(many);
 }
 
+// SIGTERM while thousands of shards are opened or a large file is read: it ends there, with the sentence.
+static int interrupted(void)
+{
+    Error error = {0};
+    char hex[17], *data;
+    size_t n_bytes;
+    interrupt_install();
+    raise(SIGTERM);
+    if (open_with(TITLE ROW_0 ROW_1 ROW_2, &error) || !strstr(error.text, "interrupted"))
+        return 1;
+    char *path = path_join(folder, "utts.tsv");
+    error_clear(&error);
+    if (file_digest(path, hex, &error) == 0 || !strstr(error.text, "interrupted"))
+        return 2;
+    error_clear(&error);
+    return file_read(path, &data, &n_bytes, &error) == 0 || !strstr(error.text, "interrupted") ? 3 : 0;
+}
+
+static void test_interrupt(void **state)
+{
+    (void)state;
+    int status;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(interrupted());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_read), cmocka_unit_test(test_bad_tables),
-                                       cmocka_unit_test(test_pieces),
-                                       cmocka_unit_test(test_more_shards_than_files)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_read), cmocka_unit_test(test_bad_tables), cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_more_shards_than_files), cmocka_unit_test(test_interrupt)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
