@@ -25,7 +25,7 @@ struct Corpus {
     char **shard_names;
     ShardReader **shards;
     int64_t n_shards;
-    FilePool *pool; // there may be more shards than files may be open
+    OpenFiles *pool; // there may be more shards than files may be open
 };
 
 // Opening thousands of them takes a while: an interrupt ends it.
@@ -111,7 +111,7 @@ Corpus *corpus_open(const char *folder, Error *error)
 {
     Corpus *corpus = mem_zero(1, sizeof *corpus);
     corpus->folder = mem_strdup(folder);
-    corpus->pool = file_pool_create(0);
+    corpus->pool = open_files_create(0);
     if (load_table(corpus, error) < 0) {
         corpus_close(corpus);
         return NULL;
@@ -125,7 +125,7 @@ void corpus_close(Corpus *corpus)
         return;
     for (int64_t s = 0; s < corpus->n_shards; s++)
         shard_reader_close(corpus->shards[s]);
-    file_pool_destroy(corpus->pool);
+    open_files_destroy(corpus->pool);
     strings_free(corpus->shard_names, corpus->n_shards);
     strings_free(corpus->utts, corpus->n);
     mem_free(corpus->shards);

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
-#include "cache/file_pool.h"
+#include "cache/random_file.h"
 
 typedef struct ShardWriter ShardWriter;
 ShardWriter *shard_writer_create(const char *path, int compression_level, Error *error); // NULL on failure
@@ -25,8 +25,8 @@ void shard_writer_abandon(ShardWriter *writer);             // frees; NULL is fi
 
 typedef struct ShardReader ShardReader;
 ShardReader *shard_reader_open(const char *path, Error *error); // NULL on failure
-// One of many: its file is open only now and then (cache/file_pool.h). The pool outlives the reader.
-ShardReader *shard_reader_open_in(FilePool *pool, const char *path, Error *error);
+// One of many: its file is open only now and then (cache/random_file.h). The pool outlives the reader.
+ShardReader *shard_reader_open_in(OpenFiles *pool, const char *path, Error *error);
 void shard_reader_close(ShardReader *reader);          // NULL is fine
 int64_t shard_reader_count(const ShardReader *reader); // members, without the index
 const char *shard_reader_name(const ShardReader *reader, int64_t member);

@@ -26,10 +26,10 @@ int shard_damaged(const ShardLayout *layout, Error *error, const char *what)
 static int find_seek_table(ShardLayout *layout, int64_t *table, Error *error)
 {
     unsigned char foot[SEEK_FOOTER_BYTES], head[SKIPPABLE_HEADER_BYTES];
-    int64_t n_bytes = pooled_bytes(layout->file);
+    int64_t n_bytes = random_file_bytes(layout->file);
     if (n_bytes < SEEK_FOOTER_BYTES + SKIPPABLE_HEADER_BYTES)
         return shard_damaged(layout, error, "it is too short");
-    if (pooled_read(layout->file, n_bytes - SEEK_FOOTER_BYTES, foot, sizeof foot, error) < 0)
+    if (random_file_read(layout->file, n_bytes - SEEK_FOOTER_BYTES, foot, sizeof foot, error) < 0)
         return -1;
     if (load_u32(foot + 5) != SEEKABLE_MAGIC || foot[4] != 0)
         return shard_damaged(layout, error, "the seek table at its end is missing");
@@ -38,7 +38,7 @@ static int find_seek_table(ShardLayout *layout, int64_t *table, Error *error)
     *table = n_bytes - SEEK_FOOTER_BYTES - table_bytes;
     if (layout->n_frames < 1 || *table < SKIPPABLE_HEADER_BYTES)
         return shard_damaged(layout, error, "its seek table is longer than the file");
-    if (pooled_read(layout->file, *table - SKIPPABLE_HEADER_BYTES, head, sizeof head, error) < 0)
+    if (random_file_read(layout->file, *table - SKIPPABLE_HEADER_BYTES, head, sizeof head, error) < 0)
         return -1;
     if (load_u32(head) != SKIPPABLE_MAGIC || load_u32(head + 4) != table_bytes + SEEK_FOOTER_BYTES)
         return shard_damaged(layout, error, "its seek table has the wrong size");
@@ -69,7 +69,7 @@ static int read_seek_table(ShardLayout *layout, Error *error)
     layout->frames = mem_try_alloc(n, sizeof *layout->frames, layout->path, error);
     int status = entries && layout->frames ? 0 : -1;
     if (status == 0)
-        status = pooled_read(layout->file, table, entries, n * SEEK_ENTRY_BYTES, error);
+        status = random_file_read(layout->file, table, entries, n * SEEK_ENTRY_BYTES, error);
     if (status == 0)
         status = take_frames(layout, entries, table - SKIPPABLE_HEADER_BYTES, error);
     mem_free(entries);
@@ -96,7 +96,7 @@ int shard_frame_read(const ShardLayout *layout, int64_t f, void *plain, Error *e
 {
     const ShardFrame *frame = &layout->frames[f];
     void *packed = mem_alloc(frame->packed_bytes, 1);
-    int status = pooled_read(layout->file, frame->offset, packed, frame->packed_bytes, error);
+    int status = random_file_read(layout->file, frame->offset, packed, frame->packed_bytes, error);
     if (status == 0)
         status = unpack(layout, f, packed, plain, error);
     mem_free(packed);
@@ -288,10 +288,10 @@ static int sort_names(ShardLayout *layout, Error *error)
 static int check_magic(const ShardLayout *layout, Error *error)
 {
     unsigned char magic[4] = {0};
-    if (pooled_bytes(layout->file) < (int64_t)sizeof magic)
+    if (random_file_bytes(layout->file) < (int64_t)sizeof magic)
         return strange_file_refuse(layout->path, error) < 0 ? -1
                                                             : shard_damaged(layout, error, "it is too short");
-    if (pooled_read(layout->file, 0, magic, sizeof magic, error) < 0)
+    if (random_file_read(layout->file, 0, magic, sizeof magic, error) < 0)
         return -1;
     if (load_u32(magic) == ZSTD_MAGICNUMBER)
         return 0;

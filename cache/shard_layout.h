@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "cache/file_pool.h"
+#include "cache/random_file.h"
 
 typedef struct ShardFrame {
     int64_t offset; // in the file
@@ -26,7 +26,7 @@ typedef struct ShardMember {
 
 typedef struct ShardLayout {
     const char *path;
-    PooledFile *file;
+    RandomFile *file;
     ShardFrame *frames;
     int64_t n_frames;
     char *index;          // tabs and newlines replaced by NULs

@@ -11,9 +11,9 @@ struct ShardReader {
     ShardLayout layout;
 };
 
-ShardReader *shard_reader_open_in(FilePool *pool, const char *path, Error *error)
+ShardReader *shard_reader_open_in(OpenFiles *pool, const char *path, Error *error)
 {
-    PooledFile *file = pooled_open(pool, path, error);
+    RandomFile *file = random_file_open(pool, path, error);
     if (!file)
         return NULL;
     ShardReader *reader = mem_zero(1, sizeof *reader);
@@ -34,7 +34,7 @@ void shard_reader_close(ShardReader *reader)
 {
     if (!reader)
         return;
-    pooled_close(reader->layout.file);
+    random_file_close(reader->layout.file);
     shard_layout_release(&reader->layout);
     mem_free(reader->path);
     mem_free(reader);

@@ -4,6 +4,7 @@
 
 #include "audio/mpeg.h"
 #include "base/memory.h"
+#include "base/strange_file.h"
 
 struct Decoder {
     const ByteView *view;
@@ -61,6 +62,17 @@ static bool stands_alone(int subformat)
     return false;
 }
 
+static int refuse_content(const ByteView *view, Error *error)
+{
+    char head[STRANGE_HEAD_BYTES];
+    int64_t n = byte_view_read(view, 0, head, sizeof head);
+    const char *what = n > 0 ? strange_content(head, (size_t)n, view->n) : NULL;
+    if (what)
+        return error_set(error, "unreadable: it %s", what);
+    return error_set(error,
+                     "unreadable: damaged, or a format that libsndfile does not know (convert it to FLAC)");
+}
+
 // libsndfile keeps the reason why it cannot open a file in a global that other threads overwrite, so it is
 // not asked: the same file must get the same reason in every run.
 static int open_sndfile(struct Decoder *decoder, Sound *sound, Error *error)
@@ -69,8 +81,7 @@ static int open_sndfile(struct Decoder *decoder, Sound *sound, Error *error)
     SF_INFO info = {0};
     decoder->file = sf_open_virtual(&io, SFM_READ, &info, decoder);
     if (!decoder->file)
-        return error_set(
-            error, "unreadable: damaged, or a format that libsndfile does not know (convert it to FLAC)");
+        return refuse_content(decoder->view, error);
     sound->rate_hz = info.samplerate;
     sound->channels = info.channels;
     decoder->remembers = !stands_alone(info.format & SF_FORMAT_SUBMASK);

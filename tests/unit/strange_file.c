@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "audio/decode.h"
 #include "base/files.h"
 #include "base/memory.h"
 #include "base/strange_file.h"
@@ -163,6 +164,25 @@ static void test_readers(void **state)
     scratch_remove(folder);
 }
 
+// A reject's reason; the path stands beside it in the table.
+static void test_recordings(void **state)
+{
+    (void)state;
+    char *folder = scratch_create(), *path = path_join(folder, "x.wav");
+    DecodeLimits limits = {.min_seconds = 1, .max_seconds = 10, .silence_db = -70};
+    for (int i = 0; i < N_STRANGE; i++) {
+        Error error = {0};
+        int16_t *samples;
+        int64_t n;
+        scratch_write(path, STRANGE[i].content, strlen(STRANGE[i].content));
+        assert_int_equal(audio_decode(path, &limits, &samples, &n, &error), -1);
+        if (!strstr(error.text, STRANGE[i].what) || !strstr(error.text, "unreadable"))
+            fail_msg("%s", error.text);
+    }
+    mem_free(path);
+    scratch_remove(folder);
+}
+
 // Devices and pipes end in a sentence, too.
 static void test_endless(void **state)
 {
@@ -189,6 +209,6 @@ static void test_endless(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_contents), cmocka_unit_test(test_readers),
-                                       cmocka_unit_test(test_endless)};
+                                       cmocka_unit_test(test_recordings), cmocka_unit_test(test_endless)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

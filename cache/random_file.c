@@ -1,4 +1,4 @@
-#include "cache/file_pool.h"
+#include "cache/random_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,19 +13,19 @@
 
 enum { MOST_OPEN = 256, LEAST_OPEN = 2 };
 
-struct PooledFile {
-    FilePool *pool;
+struct RandomFile {
+    OpenFiles *pool;
     char *path;
     struct stat identity;
     int descriptor;            // -1: not open at present
     int n_readers;             // at this moment
-    PooledFile *newer, *older; // among the open ones, by their last use
+    RandomFile *newer, *older; // among the open ones, by their last use
 };
 
-struct FilePool {
+struct OpenFiles {
     pthread_mutex_t lock;
     int64_t most_open, n_open;
-    PooledFile *newest, *oldest;
+    RandomFile *newest, *oldest;
 };
 
 static int64_t room_for_files(void)
@@ -37,15 +37,15 @@ static int64_t room_for_files(void)
     return quarter > MOST_OPEN ? MOST_OPEN : quarter < LEAST_OPEN ? LEAST_OPEN : (int64_t)quarter;
 }
 
-FilePool *file_pool_create(int64_t most_open)
+OpenFiles *open_files_create(int64_t most_open)
 {
-    FilePool *pool = mem_zero(1, sizeof *pool);
+    OpenFiles *pool = mem_zero(1, sizeof *pool);
     pool->most_open = most_open > 0 ? most_open : room_for_files();
     pthread_mutex_init(&pool->lock, NULL);
     return pool;
 }
 
-void file_pool_destroy(FilePool *pool)
+void open_files_destroy(OpenFiles *pool)
 {
     if (!pool)
         return;
@@ -55,7 +55,7 @@ void file_pool_destroy(FilePool *pool)
 
 // ---- the order of use; the pool is locked ----------------------------------------------------------------
 
-static void unlist(FilePool *pool, PooledFile *file)
+static void unlist(OpenFiles *pool, RandomFile *file)
 {
     *(file->newer ? &file->newer->older : &pool->newest) = file->older;
     *(file->older ? &file->older->newer : &pool->oldest) = file->newer;
@@ -63,7 +63,7 @@ static void unlist(FilePool *pool, PooledFile *file)
     pool->n_open--;
 }
 
-static void list_as_newest(FilePool *pool, PooledFile *file)
+static void list_as_newest(OpenFiles *pool, RandomFile *file)
 {
     file->older = pool->newest;
     *(pool->newest ? &pool->newest->newer : &pool->oldest) = file;
@@ -71,9 +71,9 @@ static void list_as_newest(FilePool *pool, PooledFile *file)
     pool->n_open++;
 }
 
-static void make_room(FilePool *pool)
+static void make_room(OpenFiles *pool)
 {
-    for (PooledFile *file = pool->oldest, *newer; file && pool->n_open >= pool->most_open; file = newer) {
+    for (RandomFile *file = pool->oldest, *newer; file && pool->n_open >= pool->most_open; file = newer) {
         newer = file->newer;
         if (file->n_readers > 0)
             continue;
@@ -85,7 +85,7 @@ static void make_room(FilePool *pool)
 
 // ---- files -----------------------------------------------------------------------------------------------
 
-static int open_file(PooledFile *file, struct stat *info, Error *error)
+static int open_file(RandomFile *file, struct stat *info, Error *error)
 {
     file->descriptor = open(file->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); // a pipe is not waited for
     if (file->descriptor < 0)
@@ -97,7 +97,7 @@ static int open_file(PooledFile *file, struct stat *info, Error *error)
     return error_set(error, "%s is not a file", file->path);
 }
 
-static int open_again(PooledFile *file, Error *error)
+static int open_again(RandomFile *file, Error *error)
 {
     struct stat now;
     const struct stat *then = &file->identity;
@@ -113,9 +113,9 @@ static int open_again(PooledFile *file, Error *error)
 }
 
 // Open, and kept so until let_go().
-static int hold(PooledFile *file, Error *error)
+static int hold(RandomFile *file, Error *error)
 {
-    FilePool *pool = file->pool;
+    OpenFiles *pool = file->pool;
     if (!pool)
         return 0;
     pthread_mutex_lock(&pool->lock);
@@ -134,7 +134,7 @@ static int hold(PooledFile *file, Error *error)
     return status;
 }
 
-static void let_go(PooledFile *file)
+static void let_go(RandomFile *file)
 {
     if (!file->pool)
         return;
@@ -143,9 +143,9 @@ static void let_go(PooledFile *file)
     pthread_mutex_unlock(&file->pool->lock);
 }
 
-PooledFile *pooled_open(FilePool *pool, const char *path, Error *error)
+RandomFile *random_file_open(OpenFiles *pool, const char *path, Error *error)
 {
-    PooledFile *file = mem_zero(1, sizeof *file);
+    RandomFile *file = mem_zero(1, sizeof *file);
     file->path = mem_strdup(path);
     file->pool = pool;
     if (pool) {
@@ -165,7 +165,7 @@ PooledFile *pooled_open(FilePool *pool, const char *path, Error *error)
     return NULL;
 }
 
-void pooled_close(PooledFile *file)
+void random_file_close(RandomFile *file)
 {
     if (!file)
         return;
@@ -182,12 +182,12 @@ void pooled_close(PooledFile *file)
     mem_free(file);
 }
 
-int64_t pooled_bytes(const PooledFile *file)
+int64_t random_file_bytes(const RandomFile *file)
 {
     return file->identity.st_size;
 }
 
-static int read_whole(const PooledFile *file, int64_t offset, char *data, size_t n_bytes, Error *error)
+static int read_whole(const RandomFile *file, int64_t offset, char *data, size_t n_bytes, Error *error)
 {
     for (size_t done = 0; done < n_bytes;) {
         ssize_t got = pread(file->descriptor, data + done, n_bytes - done, offset + (int64_t)done);
@@ -202,7 +202,7 @@ static int read_whole(const PooledFile *file, int64_t offset, char *data, size_t
     return 0;
 }
 
-int pooled_read(PooledFile *file, int64_t offset, void *data, size_t n_bytes, Error *error)
+int random_file_read(RandomFile *file, int64_t offset, void *data, size_t n_bytes, Error *error)
 {
     if (hold(file, error) < 0)
         return -1;
