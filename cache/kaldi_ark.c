@@ -150,7 +150,8 @@ static int make_room(Rows *rows, Error *error)
     float *matrix = mem_try_alloc((size_t)capacity, (size_t)e->dim * sizeof(float), "the embeddings", error);
     if (!matrix)
         return -1;
-    memcpy(matrix, e->matrix, (size_t)(e->n * e->dim) * sizeof(float));
+    if (e->n > 0)
+        memcpy(matrix, e->matrix, (size_t)(e->n * e->dim) * sizeof(float));
     mem_free(e->matrix);
     e->matrix = matrix;
     e->utts = mem_grow(e->utts, (size_t)capacity, sizeof(char *));
