@@ -5,7 +5,7 @@ source "$(dirname "$0")/../support/shell.sh"
 cd "$scratch" || exit 1
 
 # rows FILE DIM PERL: a float32 .npy of the rows that the expression gives, each a reference to DIM numbers; beside it
-# utts.txt with u000, u001 ...
+# x.utts.txt with u000, u001 ...
 rows() {
     perl -e '
         my ($file, $dim, $code) = @ARGV;
@@ -18,7 +18,7 @@ rows() {
         $head .= " " x (117 - length $head) . "\n";
         open my $out, ">:raw", $file or die;
         print $out "\x93NUMPY\x01\x00", pack("v", length $head), $head, map { pack("f<*", @$_) } @rows;
-        open my $list, ">", "utts.txt" or die;
+        open my $list, ">", "x.utts.txt" or die;
         printf $list "u%03d\n", $_ for 0 .. $n - 1;' "$1" "$2" "$3" || fail "no rows: $3"
 }
 cluster() { "$bin/voxloop-cluster" --embeddings x.npy --out l.tar.zst --report c.json "$@"; }
@@ -100,6 +100,6 @@ expect_one_line 2 'exclude each other' cluster --quiet --linkage average --thres
 expect_one_line 2 'center and --whiten exclude' cluster --quiet --center --whiten 10
 expect_one_line 2 'threshold-distance' cluster --quiet --threshold-distance -1
 expect_one_line 2 'threshold-distance' cluster --quiet --threshold-distance nan
-expect_one_line 2 'list names the rows of a .npy' cluster --quiet --embeddings l.tar.zst --list utts.txt
+expect_one_line 2 'list names the rows of a .npy' cluster --quiet --embeddings l.tar.zst --list x.utts.txt
 finds "--clusters auto with a threshold" any --clusters auto --threshold-distance 1
 echo "cluster_odd: fine"

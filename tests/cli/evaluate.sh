@@ -14,7 +14,7 @@ perl -e '
     $head .= " " x (117 - length $head) . "\n";
     print "\x93NUMPY\x01\x00", pack("v", length $head), $head;
     print pack("f<2", 3 * cos($_ * 3.14159265 / 180), 3 * sin($_ * 3.14159265 / 180)) for 0, 10, 90, 80;' >x.npy
-printf '%s\n' a/1 a/2 b/1 b/2 >utts.txt
+printf '%s\n' a/1 a/2 b/1 b/2 >x.utts.txt
 printf '%s\n' '1 a/1 a/2' '1 b/1 b/2' '0 a/1 b/1' '0 a/2 b/2' >voxceleb
 printf '%s\n' 'a/1 a/2 target' 'b/1 b/2 target' 'a/1 b/1 nontarget' 'a/2 b/2 nontarget' >kaldi
 
@@ -103,6 +103,7 @@ refuses 2 'belong together' --trials voxceleb --cohort x.npy
 printf '%s\n' '1 a/1 a/2' '0 a/1 b/1' >three
 perl -0777 -pe 's/(.{8})(.{8})(.{8})(.{8})\z/join "", map { my $k = $_; map { pack "f<", $_ * $k } unpack "f<2", ($1, $2, $3, $4)[$k - 1] } 1 .. 4/se' \
     x.npy >lengths.npy
+cp x.utts.txt lengths.utts.txt
 evaluate --trials three --center --embeddings lengths.npy || { fail "--center"; cat log; }
 diff scores - <<'END' || fail "--center: scores"
 a/1 a/2 0.965045 target

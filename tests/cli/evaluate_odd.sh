@@ -20,7 +20,7 @@ rows() {
         printf $names "u%d\n", $_ for 0 .. $n - 1;' "$1" "$2" "$3" || fail "no rows: $3"
 }
 mkdir cohort
-rows x.npy utts.txt '[1, 0.1, 0], [1, 0, 0.1], [0, 1, 0.1], [0.1, 1, 0]'
+rows x.npy x.utts.txt '[1, 0.1, 0], [1, 0, 0.1], [0, 1, 0.1], [0.1, 1, 0]'
 printf '%s\n' '1 u0 u1' '1 u2 u3' '0 u0 u2' '0 u1 u3' >trials
 evaluate() { "$bin/voxloop-evaluate" --embeddings x.npy --trials trials --scores s.txt --report e.json "$@"; }
 as_norm() { evaluate --norm as-norm --cohort cohort/c.npy "$@" >out 2>log || { cat log >&2; fail "as-norm $*"; }; }
@@ -31,13 +31,13 @@ finite() { ! grep -qiE 'nan|inf' s.txt e.json || fail "not finite: $(cat s.txt)"
 evaluate >/dev/null 2>&1 || fail "no cosines"
 cp s.txt cosines
 for cohort in '[0.3, 0.2, 0.1]' 'map { [0.3, 0.2, 0.1] } 1 .. 9' 'map { [0, 0, $_] } 1 .. 9'; do
-    rows cohort/c.npy cohort/utts.txt "$cohort"
+    rows cohort/c.npy cohort/c.utts.txt "$cohort"
     as_norm --top 4
     warns 'c.npy: against these [0-9] the scores of no embedding vary: they stay cosines'
     cmp s.txt cosines || fail "useless cohort: $(cat s.txt)"
     [ "$(norm)" = none ] || fail "eval.json: norm $(norm) of a useless cohort"
 done
-rows cohort/c.npy cohort/utts.txt 'map { [rand, rand, rand] } 1 .. 9'
+rows cohort/c.npy cohort/c.utts.txt 'map { [rand, rand, rand] } 1 .. 9'
 as_norm --top 4
 ! grep -q warning log || { cat log >&2; fail "a warning about a good cohort"; }
 cp s.txt of_four
@@ -48,15 +48,15 @@ finite
 evaluate --norm s-norm --cohort cohort/c.npy >/dev/null 2>&1 && grep -q . s.txt || fail "s-norm"
 
 # u3 is at a right angle to the whole cohort: its scores do not vary.
-rows x.npy utts.txt '[1, 0.1, 0], [1, 0.3, 0], [0.2, 1, 0], [0, 0, 1]'
-rows cohort/c.npy cohort/utts.txt 'map { [rand, rand, 0] } 1 .. 9'
+rows x.npy x.utts.txt '[1, 0.1, 0], [1, 0.3, 0], [0.2, 1, 0], [0, 0, 1]'
+rows cohort/c.npy cohort/c.utts.txt 'map { [rand, rand, 0] } 1 .. 9'
 as_norm --top 4
 warns 'the scores of 1 embeddings do not vary .the first is u3.; they take the others. mean deviation'
 finite
 awk '{ if ($3 > 100 || $3 < -100) exit 1 }' s.txt || fail "blown up: $(cat s.txt)"
 
 # All scores the same: a coin decides. No calibration can be learnt from that.
-rows x.npy utts.txt 'map { [1, 2, 3] } 1 .. 4'
+rows x.npy x.utts.txt 'map { [1, 2, 3] } 1 .. 4'
 evaluate >out 2>log || fail "equal scores"
 grep -qx 'EER = 50.000' out && grep -q '^minDCF.*= 1.000' out || fail "equal scores: $(cat out)"
 finite
@@ -73,5 +73,5 @@ printf '%s\n' '1 u0 u1' '0 u2 u3' >trials
 expect_one_line 2 'cohort-labels' evaluate --quiet --cohort-labels trials
 expect_one_line 2 'belong together' evaluate --quiet --cohort cohort/c.npy
 expect_one_line 2 '--top must be 2' evaluate --quiet --norm as-norm --cohort cohort/c.npy --top 1
-expect_one_line 2 'list names the rows of a .npy' evaluate --quiet --embeddings e.tar.zst --list utts.txt
+expect_one_line 2 'list names the rows of a .npy' evaluate --quiet --embeddings e.tar.zst --list x.utts.txt
 echo "evaluate_odd: fine"

@@ -61,7 +61,7 @@ extract --model whole/pretrain.safetensors --out d.npy --format npy --crops 3 --
 extract --model whole/pretrain.safetensors --out e.npy --format npy --crops 1 --crop-frames 1000 || fail "extract --crops 1 failed"
 perl -e 'for (@ARGV) { local $/; open my $f, "<:raw", $_ or die; push @x, [unpack "f<*", substr(<$f>, 128)] }
     for (0 .. $#{$x[0]}) { die "value $_: $x[0][$_] $x[1][$_]" if abs($x[0][$_] - $x[1][$_]) > 1e-6; $squares += $x[0][$_] ** 2 }
-    my $rows = () = `cat utts.txt` =~ /\n/g; die "$squares for $rows rows" if abs($squares - $rows) > 1e-4' d.npy e.npy ||
+    my $rows = () = `cat d.utts.txt` =~ /\n/g; die "$squares for $rows rows" if abs($squares - $rows) > 1e-4' d.npy e.npy ||
     fail "crops of whole utterances"
 
 # Killed or interrupted, an extraction goes on with the same bytes.
