@@ -169,7 +169,7 @@ refuses 1 "few.scp lacks 3 of the 12 utterances: s3-u0.wav, s3-u1.wav, s3-u2.wav
 refuses 1 "cannot open missing|missing" finetune $out --labels missing
 sed 's/^/other-/' utt2spk >strangers
 refuses 1 "knows no utterance of the audio" finetune $out --labels strangers
-refuses 1 "not a whole safetensors file|safetensors" finetune $out --init utt2spk
+refuses 1 "is text, which is not read here" finetune $out --init utt2spk
 refuses 1 "no parameter's name starts with nothing" finetune $out --freeze nothing
 cp whole/finetune.safetensors flipped.safetensors
 printf '\x55' | dd of=flipped.safetensors bs=1 seek=20000 conv=notrunc status=none
