@@ -11,7 +11,7 @@ const char *path_name(const char *path);               // "a/b.c" -> "b.c", insi
 char *path_beside(const char *path, const char *name); // "a/b.c" and "d" -> "a/d"
 bool file_exists(const char *path);
 bool folder_exists(const char *path);
-bool file_is_regular(const char *path);                                      // no folder, pipe or device
+bool file_is_regular(const char *path);            // no folder, pipe or device
 int folder_create(const char *path, Error *error); // like mkdir -p
 // Adds a NUL behind the data. A web page or a pointer of Git LFS is refused (base/strange_file.h).
 int file_read(const char *path, char **data, size_t *n_bytes, Error *error);

@@ -20,8 +20,7 @@ typedef struct Sign {
 static const Sign POINTERS[] = {
     SIGN("version https://git-lfs.github.com/spec/", 0,
          "is a Git LFS pointer, not the file itself; git lfs pull fetches that"),
-    SIGN("/annex/objects/", 0,
-         "is a git-annex pointer, not the file itself; git annex get fetches that"),
+    SIGN("/annex/objects/", 0, "is a git-annex pointer, not the file itself; git annex get fetches that"),
 };
 static const Sign ARCHIVES[] = {
     SIGN("PK\3\4", 0, "is a zip archive (as .npz, .docx and PyTorch's files are)"),
