@@ -424,12 +424,13 @@ void program_begin(Program *program, const Option *options, int argc, char **arg
     while (options && options[n_options].name)
         n_options++;
     program->common = common_options(program);
-    Parser parser = {.program = program, .given = mem_zero((size_t)n_options + 1, sizeof(bool))};
+    static bool *volatile given; // lives until the program ends, as the texts do
+    given = mem_zero((size_t)n_options + 1, sizeof(bool));
+    Parser parser = {.program = program, .given = given};
     Error error = {0};
     if (parse_all(&parser, &error) != 0)
         program_misuse(program, "%s", error.text);
-    static bool *given; // lives until the program ends, as the texts do
-    program->given = given = parser.given;
+    program->given = given;
     threads_set((int)program->threads);
     log_open(program->name, program->quiet);
     interrupt_install();
