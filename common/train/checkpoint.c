@@ -167,7 +167,10 @@ int encoder_load(const char *path, LoadedEncoder *loaded, Error *error)
     return status;
 }
 
-// Fails where the two are not one model: shapes differ, or the file lacks more numbers than it holds.
+static const double HEAD_MOST = 1 << 24; // numbers of a pooling or head that a pre-trained model lacks
+
+// Fails where the two are not one model: shapes differ, or the file lacks more numbers than it holds and than
+// a new head has.
 static int compare_start(const char *path, const SafeReader *reader, const Parameters *parameters,
                          const char *skip_prefix, Mismatch *mismatch, Error *error)
 {
@@ -178,7 +181,7 @@ static int compare_start(const char *path, const SafeReader *reader, const Param
         if (!has_prefix(item->name, skip_prefix))
             *(safe_find(reader, item->name) ? &found : &missing) += (double)tensor_size(&item->tensor);
     }
-    if (mismatch->misshapen.n > 0 || missing > found || found == 0)
+    if (mismatch->misshapen.n > 0 || (missing > found && missing > HEAD_MOST) || found == 0)
         return mismatch_check(mismatch, path, error);
     return check_values(path, reader, parameters, skip_prefix, error);
 }

@@ -12,7 +12,7 @@ start
 until pgrep -g "$run" -f "^$bin/voxloop-pretrain " >/dev/null; do
     kill -0 "$run" 2>/dev/null || { cat "$scratch/log" >&2; fail "the run was over before pre-training"; }
 done
-sleep 0.3
+sleep 0.1
 kill -INT -- "-$run"
 wait "$run" && fail "an interrupted run says that it succeeded"
 pgrep -g "$run" >/dev/null && fail "something of the interrupted run is still there"

@@ -18,5 +18,5 @@ run >/dev/null 2>&1 || fail "the same line again failed"
 state | diff "$scratch/before" - >&2 || fail "the same line again rebuilt something"
 
 echo words >"$scratch/words.pt"
-expect 2 'words.pt is not a zip archive' pipeline iter1 PRESET=smoke WAVLM="$scratch/words.pt" WORK="$work" CHANGE=WAVLM
+expect 2 'words.pt is text, which is not read here' pipeline iter1 PRESET=smoke WAVLM="$scratch/words.pt" WORK="$work" CHANGE=WAVLM
 echo "wavlm: fine"
