@@ -13,18 +13,20 @@
 //         return 0;
 //     provenance_recipe(&program, recipe, error);          // where a checkpoint has to fit
 //     ... run, publish the outputs ...
-//     provenance_publish(&program, s.out, error);          // last: a record stands for outputs that are
-//     whole
+//     provenance_publish(&program, s.out, error);          // last: a record stands for whole outputs
 //
 // One record for a run, beside the output that is called the artefact, names all outputs. An input that
 // changes while the run reads it is recorded without a digest or a recipe: that run is never up to date.
 //
-//     {"program": "cluster", "version": "0.1.0", "command": [...], "options": {"clusters": "auto", ...},
-//      "inputs": [{"option": "embeddings", "path": "iter0/embeddings.tar.zst", "size": 8123, "mtime":
-//      1764264000.25,
-//                  "stamp": "...", "xxh64": "..."}, ...],
-//      "recipe": "...", "outputs": [the same for "out", "report" ...], "threads": "2 threads, OpenBLAS ...",
-//      "finished": "2026-11-20T21:05:00Z", "wall_seconds": 1.2, "cpu_seconds": 2.3, "peak_bytes": 12345678}
+//     {"program": "cluster", "version": "0.1.0", "command": [...],
+//      "options": {"clusters": "auto", ...},                          those that change bytes, and the seed
+//      "neutral": {"threads": 0, ...},                                those that do not
+//      "inputs": [{"option": "embeddings", "path": "iter0/embeddings.tar.zst", "size": 8123,
+//                  "mtime": 1764264000.25, "stamp": "...", "xxh64": "..."}, ...],
+//      "recipe": "...",
+//      "outputs": [{"option": "out", ...}, {"option": "report", ...}],  the same of each
+//      "threads": "2 threads, OpenBLAS ...", "finished": "2026-11-20T21:05:00Z",
+//      "wall_seconds": 1.2, "cpu_seconds": 2.3, "peak_bytes": 12345678}
 //
 // Sizes in bytes, mtime in seconds since 1970 (for a folder: of all files, of the newest); a stamp or digest
 // that is not known is empty or null. An output without an option lies beside the artefact, and its path is

@@ -71,17 +71,25 @@ static cJSON *option_json(const Option *option)
     return json;
 }
 
+static void put_options(Record *record, const Program *program, OptionRole role, const char *key)
+{
+    cJSON *options = cJSON_CreateObject();
+    const Option *option;
+    for (int64_t i = 0; (option = program_option(program, i)); i++)
+        if (option->role == role)
+            put(record, options, option->name, option_json(option));
+    put(record, record->json, key, options);
+}
+
 static void put_program(Record *record, const Program *program)
 {
     put_text(record, record->json, "program", program->name);
     put_text(record, record->json, "version", VOXLOOP_VERSION);
-    cJSON *command = put_list(record, "command"), *options = cJSON_CreateObject();
+    cJSON *command = put_list(record, "command");
     for (int i = 0; i < program->argc; i++)
         put_text(record, command, NULL, program->argv[i]);
-    const Option *option;
-    for (int64_t i = 0; (option = program_option(program, i)); i++)
-        put(record, options, option->name, option_json(option));
-    put(record, record->json, "options", options);
+    put_options(record, program, OPTION_SETTING, "options");
+    put_options(record, program, OPTION_NEUTRAL, "neutral");
     if (program->config_file)
         put_text(record, record->json, "config_file", program->config_file);
 }

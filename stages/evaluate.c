@@ -21,11 +21,11 @@
 #include "train/pair_scorer.h"
 
 typedef struct Settings {
-    const char *embeddings, *list, *trials, *scores, *report, *audio, *norm, *cohort, *cohort_labels;
-    const char *crop_embeddings, *pair_head, *session, *domains;
+    const char *embeddings, *list, *trials, *scores, *report, *audio, *norm, *pair_head, *session, *domains;
     const char *calibrate, *calibration; // to write, to read
-    bool label_free, center, domains_by_folder;
-    int64_t label_free_pairs, top;
+    Scoring scoring;                     // but for the domains; top is of norm as-norm
+    bool label_free, domains_by_folder;
+    int64_t label_free_pairs;
 } Settings;
 
 static int load_trials(const Settings *settings, int64_t seed, const Embeddings *embeddings, Trials *trials,
@@ -205,12 +205,10 @@ static int evaluate(const Settings *settings, int64_t seed, const Domains *domai
 {
     if (trials->n == 0)
         return 0;
-    Scoring scoring = {.center = settings->center,
-                       .domains = has_domains(settings) ? domains : NULL,
-                       .cohort = settings->cohort,
-                       .cohort_labels = settings->cohort_labels,
-                       .top = strcmp(settings->norm, "as-norm") == 0 ? settings->top : 0,
-                       .crops = settings->crop_embeddings};
+    Scoring scoring = settings->scoring;
+    scoring.domains = has_domains(settings) ? domains : NULL;
+    if (strcmp(settings->norm, "as-norm") != 0)
+        scoring.top = 0;
     bool normalised;
     if (score_trials(&scoring, settings->embeddings, embeddings, trials, scores, &normalised, error) < 0 ||
         calibrate(settings, trials, scores, error) < 0 ||
@@ -267,22 +265,23 @@ static void release(Evaluation *e)
 
 static void check_settings(const Program *program, const Settings *s)
 {
+    const Scoring *scoring = &s->scoring;
     if (s->domains && s->domains_by_folder)
         program_misuse(program, "--domains and --domains-by-folder exclude each other");
-    if (has_domains(s) && (s->center || s->cohort || s->crop_embeddings || s->pair_head))
+    if (has_domains(s) && (scoring->center || scoring->cohort || scoring->crops || s->pair_head))
         program_misuse(program, "--domains goes without --center, --norm, --crop-embeddings and --pair-head");
     if (!s->trials == !s->label_free)
         program_misuse(program, "give either --trials FILE or --label-free");
-    if (s->crop_embeddings && (s->center || s->cohort))
+    if (scoring->crops && (scoring->center || scoring->cohort))
         program_misuse(program, "--crop-embeddings goes without --center and --norm");
-    if (s->pair_head && s->center)
+    if (s->pair_head && scoring->center)
         program_misuse(program, "--pair-head goes without --center");
     if (s->calibrate && s->calibration)
         program_misuse(program, "--calibrate and --calibration exclude each other");
     bool normalises = strcmp(s->norm, "none") != 0;
-    if (normalises == !s->cohort)
+    if (normalises == !scoring->cohort)
         program_misuse(program, "--norm s-norm or as-norm and --cohort FILE belong together");
-    if (s->cohort_labels && !s->cohort)
+    if (scoring->cohort_labels && !scoring->cohort)
         program_misuse(program, "--cohort-labels FILE names the speakers of --cohort FILE, which is missing");
     if (s->list && !embeddings_take_list(s->embeddings))
         program_misuse(program, "--list names the rows of a .npy, and %s is none", s->embeddings);
@@ -293,9 +292,26 @@ static void check_settings(const Program *program, const Settings *s)
     session_rule_destroy(rule);
 }
 
+static int evaluate_settings(const Program *program, const Settings *s)
+{
+    Error error = {0};
+    Evaluation e = {.result = {.baseline_eer = NAN,
+                               .norm = s->norm,
+                               .label_free = s->label_free,
+                               .session = s->label_free ? s->session : NULL,
+                               .calibrated_here = s->calibrate != NULL,
+                               .has_pair_head = s->pair_head != NULL}};
+    int status = run(program, s, &e, &error);
+    int64_t n_trials = e.trials.n;
+    release(&e);
+    if (status < 0)
+        return program_fail(program, &error);
+    return program_done(program, "%lld trials", (long long)n_trials);
+}
+
 int main(int argc, char **argv)
 {
-    Settings s = {.label_free_pairs = 20000, .session = "file", .norm = "none", .top = 300};
+    Settings s = {.label_free_pairs = 20000, .session = "file", .norm = "none", .scoring = {.top = 300}};
     const Option options[] = {
         option_required(
             option_input("embeddings", &s.embeddings, "FILE", "embeddings: shard, .npy, Kaldi .ark or .scp")),
@@ -308,20 +324,23 @@ int main(int argc, char **argv)
             "session", &s.session, "RULE",
             "a session of --label-free: file (pairs are its halves), folder, or a POSIX extended regular "
             "expression whose first group finds its name in the id, as ^([^/]+)/"),
-        option_integer("label-free-pairs", &s.label_free_pairs, 1, 1e8, "at most this many of each kind"),
-        option_flag("center", &s.center,
+        option_integer("label-free-pairs", &s.label_free_pairs, 1, 1e8,
+                       "pairs of --label-free, of the same session and of different ones each, at most"),
+        option_flag("center", &s.scoring.center,
                     "subtract the mean embedding first (of the cohort, where there is one)"),
         option_input("domains", &s.domains, "FILE",
                      "list `utt domain`: subtract each domain's mean embedding instead, and measure each "
                      "alone, too"),
-        option_flag("domains-by-folder", &s.domains_by_folder, "the domain is the first folder of a name"),
-        option_choice("norm", &s.norm, "none|s-norm|as-norm", "of the scores, by a cohort"),
-        option_input("cohort", &s.cohort, "FILE", "embeddings of other utterances"),
-        option_input("cohort-labels", &s.cohort_labels, "FILE",
-                     "their pseudo-speakers: the cohort is each one's mean"),
-        option_integer("top", &s.top, 2, 1e9, "of the cohort, the nearest that count in as-norm"),
-        option_input("crop-embeddings", &s.crop_embeddings, "FILE",
-                     "of voxloop-extract --crops: scores are averaged with the crops' mean cosine"),
+        option_flag("domains-by-folder", &s.domains_by_folder,
+                    "subtract each domain's mean embedding, a domain being the first folder of a name"),
+        option_choice("norm", &s.norm, "none|s-norm|as-norm", "how scores are normalised by --cohort"),
+        option_input("cohort", &s.scoring.cohort, "FILE", "embeddings of other utterances, for --norm"),
+        option_input("cohort-labels", &s.scoring.cohort_labels, "FILE",
+                     "pseudo-speakers of the utterances of --cohort, which is then the mean of each one's"),
+        option_integer("top", &s.scoring.top, 2, 1e9, "nearest of the cohort, which count in --norm as-norm"),
+        option_input(
+            "crop-embeddings", &s.scoring.crops, "FILE",
+            "embeddings of voxloop-extract --crops: scores are averaged with the crops' mean cosine"),
         option_input("pair-head", &s.pair_head, "MODEL",
                      "also score with the pair head of a model (voxloop-finetune --objectives aam,pair)"),
         option_output("calibrate", &s.calibrate, "FILE",
@@ -332,7 +351,7 @@ int main(int argc, char **argv)
                      "prepared audio: also measure untrained statistics on the same trials; label-free ones "
                      "match in length"),
         option_required(option_output("scores", &s.scores, "FILE", "score file: enroll test score label")),
-        option_required(option_output("report", &s.report, "FILE", "eval.json")),
+        option_required(option_output("report", &s.report, "FILE", "measures as JSON (eval.json)")),
         {0}};
     Program program = {
         .name = "evaluate",
@@ -344,18 +363,5 @@ int main(int argc, char **argv)
     if (up_to_date(&program, s.scores))
         return 0;
     outputs_check(&program, NULL);
-
-    Error error = {0};
-    Evaluation e = {.result = {.baseline_eer = NAN,
-                               .norm = s.norm,
-                               .label_free = s.label_free,
-                               .session = s.label_free ? s.session : NULL,
-                               .calibrated_here = s.calibrate != NULL,
-                               .has_pair_head = s.pair_head != NULL}};
-    int status = run(&program, &s, &e, &error);
-    int64_t n_trials = e.trials.n;
-    release(&e);
-    if (status < 0)
-        return program_fail(&program, &error);
-    return program_done(&program, "%lld trials", (long long)n_trials);
+    return evaluate_settings(&program, &s);
 }

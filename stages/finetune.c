@@ -219,7 +219,7 @@ static const Option *finetune_options(Finetuning *f)
                        "from this epoch on, utterances left out by --gate-epoch get the class that the model "
                        "finds; 0: never"),
         option_real("confidence", &c->gate.confidence, 0, 1,
-                    "of the model in the class that it finds (--correct-epoch), at least"),
+                    "least confidence of the model in the class that --correct-epoch gives"),
         option_heading("Rates"),
         option_choice("schedule", &f->train.schedule, "cosine|step|constant",
                       "schedule of the learning rate"),

@@ -238,12 +238,12 @@ int main(int argc, char **argv)
         option_required(
             option_input("model", &s.model, "FILE", "weights to read; a folder of Hugging Face's too")),
         option_required(option_output("out", &s.out, "FILE", "what to write (hugging-face: a folder)")),
-        option_flag("export", &s.export, "from our checkpoint to a peer's form"),
+        option_flag("export", &s.export, "write a peer's form from our checkpoint"),
         option_choice(
             "form", &s.form, "auto|" PEER_FORM_NAMES,
-            "to export; auto: wespeaker for ecapa and resnet, mfa-conformer, wavlm-ssl-sv for wavlm"),
+            "form to --export; auto: wespeaker for ecapa and resnet, mfa-conformer, wavlm-ssl-sv for wavlm"),
         option_text("architecture", &s.architecture, "KEY=VALUE,...",
-                    "sizes that an imported checkpoint does not tell"),
+                    "sizes of the encoder that an imported checkpoint does not tell"),
         option_text("ignore", &s.ignore, "PREFIX,...",
                     "tensors to leave out, by the names that an error lists"),
         {0}};

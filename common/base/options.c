@@ -35,10 +35,10 @@ static const Option *common_options(Program *program)
     const Option table[N_COMMON] = {
         option_heading("Common"),
         option_text("config", NULL, "FILE", "read options from an INI file"),
-        option_text("set", NULL, "KEY=VALUE", "override one key of the file; repeatable"),
+        option_text("set", NULL, "KEY=VALUE", "override one key of --config; repeatable"),
         option_neutral(
             option_integer("threads", &program->threads, 0, 1024, "threads that compute, 0 for every core")),
-        option_integer("seed", &program->seed, 0, INFINITY, "of every random choice"),
+        option_integer("seed", &program->seed, 0, INFINITY, "seed of every random choice"),
         option_neutral(option_flag("quiet", &program->quiet, "say nothing but warnings and errors")),
         option_neutral(option_flag("if-changed", &program->if_changed,
                                    "do nothing where the outputs are there and would come out the same")),

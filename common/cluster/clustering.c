@@ -78,9 +78,9 @@ static int prepare_rows(const ClusteringOptions *options, Clustering *c, Error *
     c->mean = mem_zero((size_t)e->dim, sizeof(float));
     int64_t n_different = count_different(e), most = n_different / UTTS_PER_DIRECTION;
     int64_t keep = options->whiten < most ? options->whiten : most;
-    if (options->whiten > 0 && keep < FEWEST_DIRECTIONS)
+    if (options->whiten > 0 && most < FEWEST_DIRECTIONS)
         log_info("whitening: left out, %lld different utterances are too few", (long long)n_different);
-    if (keep >= FEWEST_DIRECTIONS)
+    if (keep > 0 && most >= FEWEST_DIRECTIONS)
         return whiten(options, keep, c, error);
     if (!options->center)
         return 0;

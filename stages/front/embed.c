@@ -84,7 +84,7 @@ int verb_embed(int argc, char **argv)
     const Option options[] = {
         front_model_option(&s.model),
         option_output("out", &s.out, "FILE", "embeddings as a file; without it they are printed as text"),
-        option_choice("format", &s.format, "npy|ark|shard", "of the file that --out names"),
+        option_choice("format", &s.format, "npy|ark|shard", "format of the file that --out names"),
         {0}};
     Program program = {.name = "embed",
                        .is_verb = true,

@@ -156,7 +156,7 @@ int verb_group(int argc, char **argv)
         option_text("voices", &s.clustering.clusters, "N|auto",
                     "how many voices there are; auto: as the recordings suggest"),
         option_real("threshold", &s.threshold, -1, 1,
-                    "instead: two groups are one voice down to this mean cosine between them"),
+                    "instead of --voices: two groups are one voice down to this mean cosine between them"),
         option_output("links", &s.links, "FOLDER", "a new folder with a folder of links for each voice"),
         option_flag("json", &s.table.json, "print JSON objects, one a line, instead of text"),
         option_flag("csv", &s.table.csv, "print CSV with a header instead of text"),
