@@ -43,7 +43,8 @@ static int whiten(const ClusteringOptions *options, int64_t keep, Clustering *c,
     Whitening w;
     if (whitening_fit(e->matrix, e->n, e->dim, keep, &w, error) < 0)
         return -1;
-    if (w.kept < FEWEST_DIRECTIONS) { // the rows hardly differ: all would lie in a corner or two
+    if (w.kept < FEWEST_DIRECTIONS &&
+        w.kept < keep) { // the rows hardly differ: all would lie in a corner or two
         log_info("whitening: left out, the embeddings vary in %lld directions only", (long long)w.kept);
         whitening_release(&w);
         return 0;

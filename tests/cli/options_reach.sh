@@ -41,7 +41,7 @@ reach() {
     local stage=$1 out=$2 base=$3 plain before after name value rest tried=
     plain=$(run "$stage" "$out" $base) || exit 1
     names "$out.json" options | sort >settings
-    names "$out.json" neutral | grep -vxE 'threads|quiet|if-changed' | sort >neutral
+    names "$out.json" neutral | grep -vxE 'threads|quiet|if-changed|check' | sort >neutral
     while read -r name value rest; do
         case $name in
         '' | '#'*) continue ;;
@@ -223,7 +223,7 @@ reach cluster made/l.tar.zst "--embeddings x.npy --list rows --whiten 0 --out ma
 clusters 7
 threshold-distance 0.5
 threshold-similarity 0.9 --linkage=average
-linkage average --clusters=30
+linkage ward --clusters=30
 centroids 60 --clusters=20
 iterations 1 --clusters=20 --centroids=60
 redo 5 --clusters=20 --centroids=60
@@ -247,6 +247,7 @@ reach evaluate made/s.txt "--embeddings iv.tar.zst --trials trials --scores made
 - label-free-pairs  below
 - session  below
 - seed  below
+- domains-by-folder  below
 center yes
 norm s-norm --cohort=cohort.tar.zst --norm=as-norm --top=4
 top 3 --cohort=cohort.tar.zst --norm=as-norm --top=5
@@ -265,6 +266,7 @@ reach prepare made/utts.tsv "--audio recordings --out made" <<END
 min-seconds 1.2
 max-seconds 1.2
 silence-db -20
+copies reject
 - shard-mib  below: these recordings are less than a MiB
 - compression  below: the audio is the same, the shard's bytes are not
 - seed  draws nothing
