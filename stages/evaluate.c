@@ -332,7 +332,7 @@ int main(int argc, char **argv)
                      "list `utt domain`: subtract each domain's mean embedding instead, and measure each "
                      "alone, too"),
         option_flag("domains-by-folder", &s.domains_by_folder,
-                    "subtract each domain's mean embedding, a domain being the first folder of a name"),
+                    "subtract the mean embedding of each domain, which is the first folder of a name"),
         option_choice("norm", &s.norm, "none|s-norm|as-norm", "how scores are normalised by --cohort"),
         option_input("cohort", &s.scoring.cohort, "FILE", "embeddings of other utterances, for --norm"),
         option_input("cohort-labels", &s.scoring.cohort_labels, "FILE",

@@ -63,7 +63,7 @@ void process_settle(char **argv)
     flush_denormals();
     library_memory_settle();
     bool kernels = settle("OPENBLAS_CORETYPE", better_kernels());
-    bool spinning = !getenv("OMP_WAIT_POLICY") && settle("GOMP_SPINCOUNT", "10000");
+    bool spinning = !getenv("OMP_WAIT_POLICY") && settle("GOMP_SPINCOUNT", "1000");
     if (kernels || spinning)
         start_again(argv);
 }

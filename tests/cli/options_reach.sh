@@ -253,6 +253,13 @@ norm s-norm --cohort=cohort.tar.zst --norm=as-norm --top=4
 top 3 --cohort=cohort.tar.zst --norm=as-norm --top=5
 END
 reach_label_free="--embeddings iv.tar.zst --label-free --session ^(s[0-9]) --label-free-pairs 5"
+mkdir folders
+for i in 0 1 2 3; do mkdir folders/$i && cp recordings/s$i-u*.wav folders/$i/; done
+"$bin/voxloop-prepare" --quiet --audio folders --out in_folders && "$bin/voxloop-extract" --quiet --audio in_folders --model iv.safetensors --out f.tar.zst || fail "folders"
+sed 's#s\([0-9]\)-#\1/s\1-#g' trials >folder_trials
+by_folder="--embeddings f.tar.zst --trials folder_trials --scores made/s.txt --report made/e.json"
+[ "$(run evaluate made/s.txt $by_folder)" != "$(run evaluate made/s.txt $by_folder --domains-by-folder)" ] ||
+    fail "evaluate: --domains-by-folder changes nothing"
 for other in "--label-free-pairs 3" "--seed 3" "--session -(u[0-9])"; do
     [ "$(run evaluate made/s.txt $reach_label_free --scores made/s.txt --report made/e.json)" != \
         "$(run evaluate made/s.txt $reach_label_free $other --scores made/s.txt --report made/e.json)" ] || fail "evaluate: $other changes nothing"
@@ -262,11 +269,12 @@ done
 perl -e 'local $/; my ($from, $to) = @ARGV; open my $in, "<:raw", $from or die; my $x = pack "s<*", map { $_ / 2 } unpack "s<*", substr <$in>, 44, 35200; open my $out, ">:raw", $to or die;
     print $out "RIFF", pack("V", 36 + length $x), "WAVEfmt ", pack("VvvVVvv", 16, 1, 1, 16000, 32000, 2, 16), "data", pack("V", length $x), $x' \
     recordings/s0-u0.wav recordings/short.wav
+cp recordings/s3-u2.wav recordings/twin.wav
 reach prepare made/utts.tsv "--audio recordings --out made" <<END
 min-seconds 1.2
 max-seconds 1.2
 silence-db -20
-copies reject
+copies keep
 - shard-mib  below: these recordings are less than a MiB
 - compression  below: the audio is the same, the shard's bytes are not
 - seed  draws nothing
@@ -275,6 +283,6 @@ run prepare made/utts.tsv --audio recordings --out made >/dev/null && before=$(s
 run prepare made/utts.tsv --audio recordings --out made --compression 15 >/dev/null
 [ "$(sha256sum <made/audio-00000.tar.zst)" != "$before" ] || fail "prepare: --compression 15 changes nothing"
 for i in $(seq 30); do cp recordings/s1-u0.wav recordings/again$i.wav; done
-run prepare made/utts.tsv --audio recordings --out made --shard-mib 1 >/dev/null
+run prepare made/utts.tsv --audio recordings --out made --copies keep --shard-mib 1 >/dev/null
 [ -e made/audio-00001.tar.zst ] || fail "prepare: --shard-mib 1 changes nothing"
 echo "options_reach: fine"
