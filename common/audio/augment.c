@@ -45,20 +45,24 @@ static bool lies_in(const char *path, const char *folder)
     return false;
 }
 
-// Some sound in the beginning, the middle or the end: a file of silence would add nothing, and the rounding
-// noise of a nearly silent one would be turned up to the level of speech.
+static bool has_sound(const char *path, double place, float *probe, int64_t n, Error *error)
+{
+    const double silent = 1e-5; // below what 16 bits can tell from silence
+    return audio_read_stretch(path, place, probe, n, error) == 0 && root_mean_square(probe, n) > silent;
+}
+
+// A file of silence would add nothing, and the rounding noise of a nearly silent one would be turned up to
+// the level of speech. Most files have some sound at once; those with little of it (one bark) are listened
+// to.
 static int check_noise(const char *path, Error *error)
 {
-    enum { PROBE = DECODE_RATE_HZ / 10 };
-    const double places[] = {0, 0.5, 0.999}, silent = 1e-5;
-    float probe[PROBE];
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        if (audio_read_stretch(path, places[i], probe, PROBE, error) < 0)
-            return -1;
-        if (root_mean_square(probe, PROBE) > silent)
-            return 0;
-    }
-    return error_set(error, "%s: silent", path);
+    enum { PROBE = DECODE_RATE_HZ / 10, LONG_PROBE = DECODE_RATE_HZ, N_PROBES = 64 };
+    float *probe = mem_alloc(LONG_PROBE, sizeof(float));
+    bool sounds = has_sound(path, 0.5, probe, PROBE, error);
+    for (int k = 0; k < N_PROBES && !sounds && !(error && error->text[0]); k++)
+        sounds = has_sound(path, (double)k / (N_PROBES - 1), probe, LONG_PROBE, error);
+    mem_free(probe);
+    return sounds ? 0 : error_set(error, "%s: silent", path);
 }
 
 // MUSAN keeps music/, speech/ and noise/ apart; files elsewhere count as noise.
@@ -86,11 +90,16 @@ static int load_noise_folder(Augmenter *augmenter, Error *error)
     return 0;
 }
 
+// A quarter of a second tells in most cases that there is a response.
 static int check_room(const char *path, Error *error)
 {
+    const int64_t n_first = CONVOLVER_MAX_TAPS / 4;
     float *taps = mem_alloc(CONVOLVER_MAX_TAPS, sizeof(float));
     int64_t n_taps;
-    int status = audio_read_response(path, taps, CONVOLVER_MAX_TAPS, &n_taps, error);
+    Error unused = {0};
+    int status = audio_read_response(path, taps, n_first, &n_taps, &unused);
+    if (status < 0)
+        status = audio_read_response(path, taps, CONVOLVER_MAX_TAPS, &n_taps, error);
     mem_free(taps);
     return status;
 }

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include "base/error.h"
 
-// samples [n]: mono, 16 kHz, from a place in [0, 1) of the recording, repeated from its start where it is
+// samples [n]: mono, 16 kHz, from a place in [0, 1] of the recording, repeated from its start where it is
 // shorter.
 int audio_read_stretch(const char *path, double place, float *samples, int64_t n, Error *error);
 

@@ -321,6 +321,27 @@ static void test_useless_folders_are_refused(void **state)
     clear(folder);
 }
 
+// One short sound somewhere in a file of silence is a noise; a late response is a room.
+static void test_sparse_files_are_used(void **state)
+{
+    (void)state;
+    enum { SECONDS = 20 };
+    float *sparse = mem_zero(SECONDS * N, sizeof(float));
+    for (int place = 0; place < SECONDS * N; place += 33331) {
+        char *folder = make_folder();
+        memset(sparse, 0, SECONDS * N * sizeof(float));
+        for (int t = 0; t < 100 && place + t < SECONDS * N; t++)
+            sparse[place + t] = 0.1f * (float)sin(0.3 * t);
+        char *file = write_samples(folder, "bark.wav", sparse, SECONDS * N, 16000);
+        augmenter_destroy(create((AugmentOptions){.probability = 1, .noise_folder = folder}));
+        if (place < N)
+            augmenter_destroy(create((AugmentOptions){.probability = 1, .rir_folder = folder}));
+        clear(file);
+        clear(folder);
+    }
+    mem_free(sparse);
+}
+
 // Ten tones; what is drawn in each of 60 crops as the number of the tone, -1 for something else.
 enum { N_TONES = 10, N_DRAWS = 60 };
 
@@ -429,6 +450,7 @@ int main(void)
         cmocka_unit_test(test_given_noise_is_used),
         cmocka_unit_test(test_classes_and_their_ratios),
         cmocka_unit_test(test_useless_folders_are_refused),
+        cmocka_unit_test(test_sparse_files_are_used),
         cmocka_unit_test(test_broken_files_change_nothing_else),
         cmocka_unit_test(test_all_files_break_while_it_runs),
     };
