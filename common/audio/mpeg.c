@@ -78,7 +78,7 @@ void mpeg_close(Mpeg *mpeg)
 
 Mpeg *mpeg_open(const ByteView *view, Error *error)
 {
-    Mpeg *mpeg = open_handle(view, MPG123_FORCE_FLOAT);
+    Mpeg *mpeg = open_handle(view, MPG123_FORCE_FLOAT | MPG123_NO_FRANKENSTEIN);
     int encoding;
     if (mpeg && mpg123_getformat(mpeg->handle, &mpeg->rate_hz, &mpeg->channels, &encoding) == MPG123_OK &&
         encoding == MPG123_ENC_FLOAT_32)
@@ -167,6 +167,7 @@ bool mpeg_next_frame(Mpeg *mpeg, MpegFrame *frame)
         mpg123_framedata(mpeg->handle, &head, &body, &n_bytes) != MPG123_OK)
         return false;
     *frame = (MpegFrame){.at = (int64_t)mpg123_framepos(mpeg->handle),
+                         .size = 4 + (int64_t)n_bytes,
                          .head = (uint32_t)head,
                          .samples = mpg123_spf(mpeg->handle),
                          .info_frames = info_frames((uint32_t)head, body, n_bytes)};

@@ -20,7 +20,7 @@ bool mpeg_seek(Mpeg *mpeg, int64_t frame);
 
 // One step through the stream's frames, undecoded.
 typedef struct MpegFrame {
-    int64_t at; // in the view
+    int64_t at, size; // bytes, in the view
     uint32_t head;
     int samples;         // per channel
     int64_t info_frames; // an info frame ("Xing"): the number of frames that it states, 0 for none; -1: audio

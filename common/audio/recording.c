@@ -6,7 +6,7 @@
 #include "base/memory.h"
 
 // Writers miscount padding and trailing chunks by a little.
-enum { SLACK_BYTES = 1024, LEFTOVER_BYTES = 4096, LEFTOVER_SHARE = 50 };
+enum { SLACK_BYTES = 1024, LEFTOVER_BYTES = 4096, LEFTOVER_SHARE = 50, MAX_PADDING = 8 };
 
 AudioStream *recording_add(Recording *recording, const ByteView *view)
 {
@@ -55,8 +55,9 @@ int check_leftover(const ByteView *file, int64_t at, int64_t n_audio, const void
 {
     unsigned char head[512];
     int64_t left = file->n - at, n = byte_view_read(file, at, head, sizeof head);
-    if (n >= n_magic && memcmp(head, magic, (size_t)n_magic) == 0)
-        return 1;
+    for (int k = 0; k < MAX_PADDING && n >= k + n_magic; k++)
+        if (memcmp(head + k, magic, (size_t)n_magic) == 0)
+            return 1 + k;
     if (left <= LEFTOVER_BYTES || left <= n_audio / LEFTOVER_SHARE || is_padding_or_tag(head, n))
         return 0;
     return error_set(error,
@@ -81,10 +82,11 @@ static StreamFinder finder_of(const unsigned char head[12])
     static const struct {
         const char *magic;
         StreamFinder find;
-    } FORMATS[] = {{"RIFF", chunks_find}, {"RIFX", chunks_find}, {"RF64", chunks_find},
-                   {"riff", chunks_find}, {"FORM", chunks_find}, {"caff", chunks_find},
-                   {".snd", au_find},     {"dns.", au_find},     {"NIST_1A\n", sphere_find},
-                   {"fLaC", flac_find},   {"OggS", ogg_find}};
+    } FORMATS[] = {{"RIFF", chunks_find}, {"RIFX", chunks_find},      {"RF64", chunks_find},
+                   {"riff", chunks_find}, {"FORM", chunks_find},      {"caff", chunks_find},
+                   {".snd", au_find},     {"dns.", au_find},          {"NIST_1A\n", sphere_find},
+                   {"2BIT", avr_find},    {"Creative Voi", voc_find}, {"fLaC", flac_find},
+                   {"OggS", ogg_find}};
     for (size_t i = 0; i < sizeof FORMATS / sizeof *FORMATS; i++)
         if (memcmp(head, FORMATS[i].magic, strlen(FORMATS[i].magic)) == 0)
             return FORMATS[i].find;
@@ -100,7 +102,7 @@ static int find_streams(Recording *recording, Error *error)
     unsigned char head[12] = {0};
     byte_view_read(&file, at, head, sizeof head);
     StreamFinder find = finder_of(head);
-    if (!find && at > 0) // padding behind a tag: MPEG decoders look on for a frame
+    if (!find && mpeg_is_near(&file, at))
         find = mpeg_find;
     if (!find) {
         recording_add(recording, &file);

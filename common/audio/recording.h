@@ -19,7 +19,7 @@
 typedef struct AudioStream {
     ByteView view;
     bool mpeg;             // to be read with libmpg123; else with libsndfile
-    int64_t stated_frames; // that its header promises where the view hides that from the decoder; -1: none
+    int64_t stated_frames; // that its header promises, or that lie in it; -1: the decoder knows
 } AudioStream;
 
 typedef struct Recording {

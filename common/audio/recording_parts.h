@@ -8,10 +8,12 @@
 
 typedef int64_t (*StreamFinder)(Recording *recording, const ByteView *file, int64_t start, Error *error);
 
-// RIFF, RF64, Wave64, AIFF, CAF, AU and SPHERE: one stream each.
+// RIFF, RF64, Wave64, AIFF and CAF; then SPHERE, AU, AVR and VOC: one stream each.
 int64_t chunks_find(Recording *recording, const ByteView *file, int64_t start, Error *error);
 int64_t sphere_find(Recording *recording, const ByteView *file, int64_t start, Error *error);
 int64_t au_find(Recording *recording, const ByteView *file, int64_t start, Error *error);
+int64_t avr_find(Recording *recording, const ByteView *file, int64_t start, Error *error);
+int64_t voc_find(Recording *recording, const ByteView *file, int64_t start, Error *error);
 int64_t flac_find(Recording *recording, const ByteView *file, int64_t start, Error *error);
 int64_t ogg_find(Recording *recording, const ByteView *file, int64_t start, Error *error);
 // All streams in one go: where one ends shows only by reading.
@@ -19,6 +21,7 @@ int64_t mpeg_find(Recording *recording, const ByteView *file, int64_t start, Err
 
 // Whether an MPEG audio frame's header stands in these four bytes.
 bool mpeg_is_header(const unsigned char head[4]);
+bool mpeg_is_near(const ByteView *file, int64_t at); // a few of them begin near this place
 // Bytes of an ID3v2 tag at this place, 0: there is none.
 int64_t tag_size(const ByteView *file, int64_t at);
 
@@ -30,7 +33,7 @@ bool size_is_placeholder(uint64_t size, bool is_64_bit, int64_t n_there);
 // `n_there` of the bytes that a header promised are there.
 int check_cut_off(int64_t n_promised, int64_t n_there, Error *error);
 // What stands between the stated end of a stream of n_audio bytes and the end of the file: 0 where it may be
-// left, 1 where another stream with this magic begins, -1 with the reason.
+// left; 1 + k where another stream with this magic begins k bytes on, behind padding; -1 with the reason.
 int check_leftover(const ByteView *file, int64_t at, int64_t n_audio, const void *magic, int n_magic,
                    Error *error);
 

@@ -125,7 +125,7 @@ void sound_close(Sound *sound)
 
 int64_t sound_count(Sound *sound)
 {
-    if (sound->decoder->mpeg && sound->n_frames < 0)
+    if (sound->decoder->mpeg)
         sound->n_frames = mpeg_count_frames(sound->decoder->mpeg);
     return sound->n_frames;
 }

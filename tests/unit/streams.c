@@ -13,6 +13,7 @@
 #include "audio/decode.h"
 #include "audio/mpeg.h"
 #include "base/memory.h"
+#include "base/rng.h"
 #include "sound_files.h"
 
 enum { RATE_HZ = SOUND_FILE_HZ };
@@ -24,7 +25,7 @@ static const int FORMATS[] = {SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III, SF_FORM
                               SF_FORMAT_WAV | SF_FORMAT_PCM_16,          SF_FORMAT_AIFF | SF_FORMAT_PCM_16,
                               SF_FORMAT_W64 | SF_FORMAT_PCM_16,          SF_FORMAT_CAF | SF_FORMAT_PCM_16,
                               SF_FORMAT_AU | SF_FORMAT_PCM_16,           SF_FORMAT_WAV | SF_FORMAT_FLOAT,
-                              SF_FORMAT_RF64 | SF_FORMAT_PCM_16};
+                              SF_FORMAT_RF64 | SF_FORMAT_PCM_16,         SF_FORMAT_CAF | SF_FORMAT_ALAC_16};
 enum { N_FORMATS = sizeof FORMATS / sizeof *FORMATS };
 
 // Decoded, the joined file is the one and then the other, whatever their rates.
@@ -129,6 +130,51 @@ static void test_variable_rate_without_info_frame(void **state)
     }
 }
 
+// Bytes [from, to) of the file, then n of garbage, the rest from `on` on.
+static char *write_with_garbage(const Bytes *file, size_t to, size_t n, size_t on)
+{
+    Bytes all = {mem_alloc(file->n + n, 1), to + n + (file->n - on)};
+    Rng rng = rng_stream(5, "garbage", to, n);
+    memcpy(all.data, file->data, to);
+    for (size_t i = 0; i < n; i++)
+        all.data[to + i] = (char)rng_next(&rng);
+    memcpy(all.data + to + n, file->data + on, file->n - on);
+    char *path = sound_file_write(all.data, all.n, NULL, 0);
+    mem_free(all.data);
+    return path;
+}
+
+// Garbage in front of, between and behind the frames, with what looks like frames in it; a stream that was
+// cut out of another begins inside a frame.
+static void test_mp3_in_garbage(void **state)
+{
+    (void)state;
+    const int64_t frame = 576;
+    Bytes whole = sound_file_encode(FORMATS[0], 16000, 120, 6), bare = without_info_frame(&whole);
+    Samples wanted = sound_file_decode(sound_file_write(bare.data, bare.n, NULL, 0));
+    for (size_t n = 1000; n <= 100000; n *= 10) {
+        Samples in_front = sound_file_decode(write_with_garbage(&bare, 0, n, 0)),
+                between = sound_file_decode(write_with_garbage(&bare, bare.n / 2, n, bare.n / 2)),
+                behind = sound_file_decode(write_with_garbage(&bare, bare.n, n, bare.n));
+        assert_in_range(in_front.n, wanted.n - frame, wanted.n + frame);
+        assert_in_range(between.n, wanted.n - 4 * frame, wanted.n + frame);
+        assert_in_range(behind.n, wanted.n - frame, wanted.n + frame);
+        const Samples *all[3] = {&in_front, &between, &behind};
+        for (int k = 0; k < 3; k++) { // the end is the end of the voice, the beginning its beginning
+            int64_t shift = k == 2 ? 0 : all[k]->n - wanted.n, from = k == 2 ? 0 : wanted.n - 16000;
+            for (int64_t t = from; t < from + 15000; t++)
+                assert_in_range(all[k]->data[t + shift] - wanted.data[t] + 2, 0, 4);
+            mem_free(all[k]->data);
+        }
+    }
+    Samples inside = sound_file_decode(sound_file_write(bare.data + 1000, bare.n - 1000, NULL, 0));
+    assert_true(inside.n > wanted.n * 9 / 10);
+    mem_free(inside.data);
+    mem_free(wanted.data);
+    mem_free(bare.data);
+    mem_free(whole.data);
+}
+
 static void test_cut_mp3_and_ogg(void **state)
 {
     (void)state;
@@ -222,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_joined_files_are_read_to_the_end),
         cmocka_unit_test(test_chained_flac_in_ogg),
         cmocka_unit_test(test_variable_rate_without_info_frame),
+        cmocka_unit_test(test_mp3_in_garbage),
         cmocka_unit_test(test_cut_mp3_and_ogg),
         cmocka_unit_test(test_stretches_begin_and_end_where_they_should),
         cmocka_unit_test(test_stretches_behind_the_end),
