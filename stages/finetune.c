@@ -12,6 +12,8 @@
 #include "train/teacher.h"
 #include "train/training.h"
 
+enum { MOST_OPTIONS = 64 }; // of this stage's own
+
 typedef struct Finetuning {
     // What the user chooses.
     TrainSettings train;
@@ -155,39 +157,16 @@ static Finetuning defaults(void)
                     .plan_classes = 5000,
                     .margin_ramp = 0.5};
     f.train.epochs = 40;
-    f.train.learning_rate.factor = 0.95;
     f.train.optimizer.nesterov = true;
     return f;
 }
 
-static const Option *finetune_options(Finetuning *f)
+static void append_loss_options(Finetuning *f, Option *table)
 {
     ClassifierOptions *c = &f->classifier;
     static char sum[128];
     snprintf(sum, sizeof sum, "the loss, a weighted sum of %s", objectives_known());
-    const Option own[] = {
-        option_required(option_input("audio", &f->train.audio, "DIR", "audio as voxloop-prepare leaves it")),
-        option_required(
-            option_input("labels", &f->labels, "FILE", "label shard of voxloop-cluster, or an utt2spk list")),
-        option_required(option_output("out", &f->train.loop.model_path, "FILE",
-                                      "the model (safetensors); finetune.log lies beside it")),
-        option_input("init", &c->start_path, "FILE", "weights to start from; they bring their architecture"),
-        option_flag("keep-classes", &c->keep_classes,
-                    "start from the classes of --init as well, which was trained on the same labels"),
-        option_choice("encoder", &f->train.encoder, architecture_names(), "kind of encoder, without --init"),
-        option_text("architecture", &f->train.architecture, "KEY=VALUE,...",
-                    "sizes of the encoder; small, the default: for small corpora"),
-        option_text("freeze", &c->freeze, "PREFIX,...",
-                    "parameters that stay as they are, by how their names begin"),
-        option_integer("frames", &c->crops.n_frames, 10, 100000, "length of a crop, 10 ms each"),
-        option_integer("most-per-speaker", &f->sampling.most_per_class, 1, 1e9,
-                       "utterances of one pseudo-speaker in an epoch, at most"),
-        option_flag("speed", &f->speed,
-                    "each pseudo-speaker at 0.9 and 1.1 times the speed is one more; an epoch has three "
-                    "times the steps"),
-        train_parts_option(&f->train),
-        option_neutral(
-            option_integer("plan-classes", &f->plan_classes, 2, 1e9, "pseudo-speakers, with --plan")),
+    const Option rows[] = {
         option_heading("Loss"),
         option_text("objectives", &c->objectives, "NAME=WEIGHT,...", sum),
         option_flag(
@@ -212,23 +191,44 @@ static const Option *finetune_options(Finetuning *f)
                     "no margin beyond a right angle in AAM-softmax"),
         option_real("pull", &c->pull, 0, 1000,
                     "weight of the pull towards the initial weights (the recipe: 0.01)"),
-        option_heading("Doubtful labels"),
-        option_integer("gate-epoch", &c->gate.gate_epoch, 0, 1e6,
-                       "from this epoch on, utterances of a large loss are left out; 0: never"),
-        option_integer("correct-epoch", &c->gate.correct_epoch, 0, 1e6,
-                       "from this epoch on, utterances left out by --gate-epoch get the class that the model "
-                       "finds; 0: never"),
-        option_real("confidence", &c->gate.confidence, 0, 1,
-                    "least confidence of the model in the class that --correct-epoch gives"),
-        option_heading("Rates"),
-        option_choice("schedule", &f->train.schedule, "cosine|step|constant",
-                      "schedule of the learning rate"),
-        option_real("decay", &f->train.learning_rate.factor, 1e-6, 1, "factor per epoch of --schedule step"),
+        {0}};
+    options_append(table, rows);
+    gate_append_options(&c->gate, table);
+}
+
+static const Option *finetune_options(Finetuning *f)
+{
+    ClassifierOptions *c = &f->classifier;
+    const Option data[] = {
+        option_required(option_input("audio", &f->train.audio, "DIR", "audio as voxloop-prepare leaves it")),
+        option_required(
+            option_input("labels", &f->labels, "FILE", "label shard of voxloop-cluster, or an utt2spk list")),
+        option_required(option_output("out", &f->train.loop.model_path, "FILE",
+                                      "the model (safetensors); finetune.log lies beside it")),
+        option_input("init", &c->start_path, "FILE", "weights to start from; they bring their architecture"),
+        option_flag("keep-classes", &c->keep_classes,
+                    "start from the classes of --init as well, which was trained on the same labels"),
+        option_choice("encoder", &f->train.encoder, architecture_names(), "kind of encoder, without --init"),
+        option_text("architecture", &f->train.architecture, "KEY=VALUE,...",
+                    "sizes of the encoder; small, the default: for small corpora"),
+        option_text("freeze", &c->freeze, "PREFIX,...",
+                    "parameters that stay as they are, by how their names begin"),
         option_real("encoder-rate", &c->encoder_rate_factor, 0, 1e3,
                     "learning-rate factor of the encoder; pooling (wavlm) and classes have 1"),
-        option_flag("nesterov", &f->train.optimizer.nesterov, "Nesterov's form of SGD's momentum"),
+        option_integer("frames", &c->crops.n_frames, 10, 100000, "length of a crop, 10 ms each"),
+        option_integer("most-per-speaker", &f->sampling.most_per_class, 1, 1e9,
+                       "utterances of one pseudo-speaker in an epoch, at most"),
+        option_flag("speed", &f->speed,
+                    "each pseudo-speaker at 0.9 and 1.1 times the speed is one more; an epoch has three "
+                    "times the steps"),
+        train_parts_option(&f->train),
+        option_neutral(
+            option_integer("plan-classes", &f->plan_classes, 2, 1e9, "pseudo-speakers, with --plan")),
         {0}};
-    return train_options(&f->train, own);
+    static Option table[MOST_OPTIONS];
+    options_append(table, data);
+    append_loss_options(f, table);
+    return train_options(&f->train, table);
 }
 
 int main(int argc, char **argv)

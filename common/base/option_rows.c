@@ -73,6 +73,15 @@ Option option_required(Option option)
     return option;
 }
 
+void options_append(Option *table, const Option *rows)
+{
+    while (table->name)
+        table++;
+    do
+        *table++ = *rows;
+    while ((rows++)->name);
+}
+
 // The shortest of two forms that reads back as the same number.
 static char *real_text(double value)
 {

@@ -58,6 +58,9 @@ Option option_text(const char *name, const char **value, const char *argument, c
 Option option_input(const char *name, const char **value, const char *argument, const char *help);
 Option option_output(const char *name, const char **value, const char *argument, const char *help);
 
+// Puts rows, up to their {0}, behind those of a table that has room for them and ends with {0} itself.
+void options_append(Option *table, const Option *rows);
+
 // The same row, but ...
 Option option_neutral(Option option);
 Option option_required(Option option); // misuse when it is left out

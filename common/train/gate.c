@@ -17,6 +17,21 @@ static void forget(Gate *gate)
         gate->log_losses[i] = NAN;
 }
 
+void gate_append_options(GateOptions *o, Option *table)
+{
+    const Option rows[] = {
+        option_heading("Doubtful labels"),
+        option_integer("gate-epoch", &o->gate_epoch, 0, 1e6,
+                       "from this epoch on, utterances of a large loss are left out; 0: never"),
+        option_integer("correct-epoch", &o->correct_epoch, 0, 1e6,
+                       "from this epoch on, utterances left out by --gate-epoch get the class that the model "
+                       "finds; 0: never"),
+        option_real("confidence", &o->confidence, 0, 1,
+                    "least confidence of the model in the class that --correct-epoch gives"),
+        {0}};
+    options_append(table, rows);
+}
+
 int gate_check(const GateOptions *options, Error *error)
 {
     long long first = options->gate_epoch, correct = options->correct_epoch;

@@ -5,6 +5,7 @@
 #pragma once
 #include <stdbool.h>
 
+#include "base/options.h"
 #include "losses/aam_softmax.h"
 #include "losses/loss_mixture.h"
 
@@ -20,7 +21,8 @@ typedef struct Gate {
     float threshold;   // infinite: open
 } Gate;
 
-int gate_check(const GateOptions *options, Error *error); // that a correction has a gate before it
+void gate_append_options(GateOptions *options, Option *table); // --gate-epoch and what belongs to it
+int gate_check(const GateOptions *options, Error *error);      // that a correction has a gate before it
 void gate_init(Gate *gate, const GateOptions *options);
 void gate_release(Gate *gate);
 // Before each step. At an epoch's beginning the threshold is found anew; where the losses show no two modes,

@@ -1,6 +1,5 @@
 #include "train/settings.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -17,7 +16,7 @@ TrainSettings train_settings_defaults(void)
                        .optimizer_kind = "sgd",
                        .optimizer = optimizer_defaults(OPTIMIZER_SGD),
                        .schedule = "cosine",
-                       .learning_rate = {.peak = 0.1, .end = 1e-5},
+                       .learning_rate = {.peak = 0.1, .end = 1e-5, .factor = 0.95},
                        .warmup = 0.1,
                        .augment = {.probability = 0.8},
                        .loop = {.log_every = 10,
@@ -54,9 +53,12 @@ const Option *train_options(TrainSettings *s, const Option *own)
         option_real("learning-rate", &s->learning_rate.peak, 1e-9, 1e3, "learning rate after the warm-up"),
         option_real("final-learning-rate", &s->learning_rate.end, 0, 1e3,
                     "learning rate where a cosine ends"),
+        option_choice("schedule", &s->schedule, "cosine|step|constant", "schedule of the learning rate"),
+        option_real("decay", &s->learning_rate.factor, 1e-6, 1, "factor per epoch of --schedule step"),
         option_real("warmup", &s->warmup, 0, 0.99,
                     "share of the steps in which the learning rate rises from 0"),
         option_real("momentum", &s->optimizer.momentum, 0, 0.9999, "momentum of SGD"),
+        option_flag("nesterov", &s->optimizer.nesterov, "Nesterov's form of SGD's momentum"),
         option_real("weight-decay", &s->optimizer.weight_decay, 0, 10, "weight decay, of matrices only"),
         option_real("clip", &s->clip_norm, 0, 1e9, "largest gradient norm; 0: any"),
         option_heading("Running"),
@@ -72,11 +74,8 @@ const Option *train_options(TrainSettings *s, const Option *own)
                            "only say what training on so many utterances would take; no file is looked at")),
         {0}};
     static Option table[MOST_OPTIONS];
-    int64_t n = 0;
-    for (; own->name; own++)
-        table[n++] = *own;
-    assert(n + (int64_t)(sizeof shared / sizeof shared[0]) <= MOST_OPTIONS);
-    memcpy(table + n, shared, sizeof shared);
+    options_append(table, own);
+    options_append(table, shared);
     return table;
 }
 

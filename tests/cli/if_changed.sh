@@ -159,6 +159,14 @@ cp utt2spk elsewhere
 quietly $base --labels elsewhere
 runs $base --labels utt2spk2
 runs $base --labels utt2spk
+# The same values, said elsewhere: in a file, in another place of it, by --set, over a value that they replace.
+printf '[finetune]\nframes = 60\n[pretrain]\nframes = 7\n' >a.ini
+printf 'frames = 60\nsteps = 9\nquiet = yes\n' >b.ini
+other="$bin/voxloop-finetune $training --init fresh.safetensors --teacher e.tar.zst --objectives aam,teacher --gate-epoch 1 --out fine.safetensors --labels utt2spk"
+quietly $other --config a.ini --steps 2
+quietly $other --config b.ini --set steps=2
+quietly $other --config b.ini --steps 2 --set frames=61 --frames=60
+quietly $other --set frames=60 --steps 2 --margin 0.2 --scale 30 --no-speed --margin-start=0
 cp noise/n.wav noise/m.wav
 runs $base --labels utt2spk
 # Audio that was prepared again and is the same audio.

@@ -86,6 +86,8 @@ spec-augment 1
 optimizer adamw
 learning-rate 0.02
 final-learning-rate 0.001
+schedule constant
+decay 0.5 --schedule=step --steps=9
 warmup 0.6
 momentum 0.5
 weight-decay 0.01
@@ -124,8 +126,6 @@ pull 0.5 --init=start.safetensors
 gate-epoch 12 $doubtful
 correct-epoch 13 $doubtful --gate-epoch=12
 confidence 1 $doubtful --gate-epoch=12 --correct-epoch=13
-schedule constant
-decay 0.5 --schedule=step --steps=9
 encoder-rate 0.1
 nesterov no
 END
@@ -155,12 +155,14 @@ covariance-weight 1
 koleo-weight 0.1
 ssps-epoch 2 --steps=9
 ssps-clusters 3 --ssps-epoch=2 --steps=9
+nesterov yes
 END
 
 reach warmup made/m.safetensors "$train --architecture frontend=fbank,$tiny --mix 0 --steps 3 --frames 60 --clusters 4 --out made/m.safetensors" <<END
 $(printf '%s\n' "$shared" | grep -v '^optimizer\|^momentum')
 optimizer sgd
 momentum 0.5 --optimizer=sgd --steps=6
+nesterov yes --optimizer=sgd --steps=6
 encoder wavlm-large --architecture=encoder_layers=1,encoder_embed_dim=16,encoder_ffn_embed_dim=32,encoder_attention_heads=2,conv_channels=8,head_nb=2,compression_dim=8,outputs_dim=8
 architecture frontend=fbank,$tiny,conv_pos=4
 frames 70
