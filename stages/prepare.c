@@ -67,7 +67,7 @@ static void look_at_sources(const Program *program, const char *list, const Audi
     mem_free(paths);
 }
 
-static void decode_source(const Preparation *p, int64_t i, Decoded *decoded)
+static void decode_source(const Preparation *p, AudioDecoder *decoder, int64_t i, Decoded *decoded)
 {
     const AudioSources *sources = &p->sources;
     const DecodeCut all = {.end = -1, .channel = DECODE_ALL_CHANNELS};
@@ -76,8 +76,9 @@ static void decode_source(const Preparation *p, int64_t i, Decoded *decoded)
         error_set(reason, "its name is longer than %d bytes", CORPUS_MAX_UTT_BYTES);
         return;
     }
-    if (audio_decode_cut(sources->paths[i], sources->cuts ? &sources->cuts[i] : &all, &p->settings->limits,
-                         &decoded->samples, &decoded->n, &decoded->notes, reason) < 0) {
+    if (audio_decoder_cut(decoder, sources->paths[i], sources->cuts ? &sources->cuts[i] : &all,
+                          &p->settings->limits, &decoded->samples, &decoded->n, &decoded->notes,
+                          reason) < 0) {
         if (sources->named)
             error_prefix(reason, "%s", sources->paths[i]);
         return;
@@ -117,21 +118,26 @@ static int prepare_from(Preparation *p, int64_t first, Error *error)
 {
     Progress *progress = progress_create("utt", p->sources.n - first);
     int status = 0;
-#pragma omp parallel for ordered schedule(dynamic, 1)
-    for (int64_t i = first; i < p->sources.n; i++) {
-        Decoded decoded = {0};
-        int stopped;
+#pragma omp parallel
+    {
+        AudioDecoder *decoder = audio_decoder_create();
+#pragma omp for ordered schedule(dynamic, 1)
+        for (int64_t i = first; i < p->sources.n; i++) {
+            Decoded decoded = {0};
+            int stopped;
 #pragma omp atomic read
-        stopped = status;
-        if (!stopped && !interrupt_requested())
-            decode_source(p, i, &decoded);
+            stopped = status;
+            if (!stopped && !interrupt_requested())
+                decode_source(p, decoder, i, &decoded);
 #pragma omp ordered
-        if (status == 0 && append(p, i, &decoded, error) < 0) {
+            if (status == 0 && append(p, i, &decoded, error) < 0) {
 #pragma omp atomic write
-            status = -1;
+                status = -1;
+            }
+            mem_free(decoded.samples);
+            progress_step(progress, 1);
         }
-        mem_free(decoded.samples);
-        progress_step(progress, 1);
+        audio_decoder_destroy(decoder);
     }
     progress_destroy(progress);
     return status;

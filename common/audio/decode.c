@@ -255,24 +255,54 @@ static int check_content(const int16_t *pcm, int64_t n, const DecodeLimits *limi
     return 0;
 }
 
-int audio_decode(const char *path, const DecodeLimits *limits, int16_t **samples, int64_t *n, Error *error)
+struct AudioDecoder {
+    char *path; // NULL: nothing is open
+    Recording recording;
+};
+
+AudioDecoder *audio_decoder_create(void)
 {
-    const DecodeCut all = {.end = -1, .channel = DECODE_ALL_CHANNELS};
-    return audio_decode_cut(path, &all, limits, samples, n, NULL, error);
+    return mem_zero(1, sizeof(AudioDecoder));
 }
 
-int audio_decode_cut(const char *path, const DecodeCut *cut, const DecodeLimits *limits, int16_t **samples,
-                     int64_t *n, DecodeNotes *notes, Error *error)
+static void close_recording(AudioDecoder *decoder)
 {
-    Recording recording;
-    if (recording_open(path, true, &recording, error) < 0)
+    if (decoder->path)
+        recording_close(&decoder->recording);
+    mem_free(decoder->path);
+    decoder->path = NULL;
+}
+
+void audio_decoder_destroy(AudioDecoder *decoder)
+{
+    if (!decoder)
+        return;
+    close_recording(decoder);
+    mem_free(decoder);
+}
+
+static int open_path(AudioDecoder *decoder, const char *path, Error *error)
+{
+    if (decoder->path && strcmp(decoder->path, path) == 0)
+        return 0;
+    close_recording(decoder);
+    if (recording_open(path, true, &decoder->recording, error) < 0)
+        return -1;
+    decoder->path = mem_strdup(path);
+    return 0;
+}
+
+int audio_decoder_cut(AudioDecoder *decoder, const char *path, const DecodeCut *cut,
+                      const DecodeLimits *limits, int16_t **samples, int64_t *n, DecodeNotes *notes,
+                      Error *error)
+{
+    if (open_path(decoder, path, error) < 0)
         return -1;
     Sink sink = {.most = (int64_t)(limits->max_seconds * DECODE_RATE_HZ)};
-    DecodeNotes own = {.n_streams = recording.n};
-    int status = read_streams(&recording, cut, &sink, &own, error);
-    if (recording_check_reading(&recording, error) < 0)
+    DecodeNotes own = {.n_streams = decoder->recording.n};
+    int status = read_streams(&decoder->recording, cut, &sink, &own, error);
+    if (recording_check_reading(&decoder->recording, error) < 0)
         status = -1;
-    recording_close(&recording);
     if (status == 0 && sink.n == 0)
         status = error_set(error, "empty: no samples");
     int16_t *pcm = status == 0 ? to_pcm(&sink) : NULL;
@@ -286,4 +316,19 @@ int audio_decode_cut(const char *path, const DecodeCut *cut, const DecodeLimits 
     }
     mem_free(sink.samples);
     return status;
+}
+
+int audio_decode_cut(const char *path, const DecodeCut *cut, const DecodeLimits *limits, int16_t **samples,
+                     int64_t *n, DecodeNotes *notes, Error *error)
+{
+    AudioDecoder *decoder = audio_decoder_create();
+    int status = audio_decoder_cut(decoder, path, cut, limits, samples, n, notes, error);
+    audio_decoder_destroy(decoder);
+    return status;
+}
+
+int audio_decode(const char *path, const DecodeLimits *limits, int16_t **samples, int64_t *n, Error *error)
+{
+    const DecodeCut all = {.end = -1, .channel = DECODE_ALL_CHANNELS};
+    return audio_decode_cut(path, &all, limits, samples, n, NULL, error);
 }

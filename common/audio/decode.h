@@ -39,3 +39,12 @@ int audio_decode(const char *path, const DecodeLimits *limits, int16_t **samples
 // the recording is refused. notes NULL: not wanted.
 int audio_decode_cut(const char *path, const DecodeCut *cut, const DecodeLimits *limits, int16_t **samples,
                      int64_t *n, DecodeNotes *notes, Error *error);
+
+// The same for many stretches: the file of the last one stays open, so that the streams in it are not looked
+// for again. One per thread.
+typedef struct AudioDecoder AudioDecoder;
+AudioDecoder *audio_decoder_create(void);
+void audio_decoder_destroy(AudioDecoder *decoder); // NULL is fine
+int audio_decoder_cut(AudioDecoder *decoder, const char *path, const DecodeCut *cut,
+                      const DecodeLimits *limits, int16_t **samples, int64_t *n, DecodeNotes *notes,
+                      Error *error);

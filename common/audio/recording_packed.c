@@ -75,9 +75,11 @@ static bool read_page(const ByteView *file, int64_t at, Page *page)
 
 // libsndfile does not read FLAC in Ogg: the pages' bodies, but for the mapping's own nine bytes in front, are
 // a FLAC stream.
-static void unpack_flac(Recording *recording, const ByteView *link, uint32_t serial)
+static int unpack_flac(Recording *recording, const ByteView *link, uint32_t serial, Error *error)
 {
-    unsigned char *bytes = mem_alloc((size_t)link->n, 1);
+    unsigned char *bytes = mem_try_alloc((size_t)link->n, 1, "the FLAC in an Ogg file", error);
+    if (!bytes)
+        return -1;
     int64_t n = 0, at = 0;
     for (Page page; read_page(link, at, &page); at = page.end) {
         int64_t skip = n == 0 ? OGG_FLAC_PREFIX : 0;
@@ -87,6 +89,7 @@ static void unpack_flac(Recording *recording, const ByteView *link, uint32_t ser
     recording->memories = mem_grow(recording->memories, (size_t)recording->n_memories + 1, sizeof(void *));
     recording->memories[recording->n_memories++] = bytes;
     hide_total(recording_add(recording, &(ByteView){.file = link->file, .memory = bytes, .n = n}));
+    return 0;
 }
 
 // A link of a chain: streams that begin together and run side by side. The next one begins with the first
@@ -116,8 +119,7 @@ int64_t ogg_find(Recording *recording, const ByteView *file, int64_t start, Erro
     }
     ByteView link = byte_view_part(file, start, at - start);
     if (flac.is_flac)
-        unpack_flac(recording, &link, flac.serial);
-    else
-        recording_add(recording, &link);
+        return unpack_flac(recording, &link, flac.serial, error) < 0 ? -1 : at;
+    recording_add(recording, &link);
     return at;
 }
